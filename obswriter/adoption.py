@@ -1,0 +1,212 @@
+"""Stores what dead processes left in the spool.
+
+An adopter holds the dead directory's lock, and never changes a segment in place: a process
+wrongly taken for dead may have it mapped. It copies the whole lines to the store, then unlinks.
+"""
+
+import hashlib
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from .file_naming import OPEN_SUFFIX, ParsedPath, generate_file_path, parse_file_path
+from .marks import read_marks
+from .serializer import encode, parse_jsonl, whole_lines
+from .spool import MARKS, OWNER, boot_id, remove_if_empty, try_lock
+from .storage import FileStorage, open_storage
+
+STALE_SECONDS = 600
+"""Age of the heartbeat at which a directory of another boot or host counts as dead."""
+
+QUARANTINE = "quarantine"
+
+
+@dataclass
+class Recovery:
+    """What one adoption did. ``holes`` counts lines that were begun and never finished."""
+
+    directories: int = 0
+    files: int = 0
+    events: int = 0
+    holes: int = 0
+    quarantined: int = 0
+    errors: list[str] = field(default_factory=list)
+
+
+def adopt(
+    family: str, storage: FileStorage, base_path: str, others: Iterable[str] = ()
+) -> Recovery:
+    """Store every dead process's segments of one destination, and those in *others*' directories.
+
+    Errors are reported, not raised.
+    """
+    recovery = Recovery()
+    for path in (*spool_directories(family), *others):
+        with try_lock(path) as ours:
+            if ours and _is_dead(path):
+                _Adopter(path, storage, base_path, recovery).adopt()
+    return recovery
+
+
+def spool_directories(family: str) -> list[str]:
+    """Return the processes' directories in one destination's folder."""
+    try:
+        entries = sorted(os.scandir(family), key=lambda entry: entry.name)
+    except OSError:
+        return []
+    folders = [entry for entry in entries if entry.is_dir(follow_symlinks=False)]
+    return [entry.path for entry in folders if entry.name != QUARANTINE]
+
+
+def _is_dead(path: str) -> bool:
+    """The lock says so within one boot; for other boots and hosts the heartbeat does."""
+    try:
+        owner = json.loads(Path(path, OWNER).read_text())
+        if owner["boot"] and owner["boot"] == boot_id():
+            return True
+        beat = os.stat(f"{path}/{OWNER}").st_mtime
+    except Exception:  # whatever the file says instead
+        beat = os.stat(path).st_mtime
+    return time.time() - beat > STALE_SECONDS
+
+
+def segment_files(directory: str) -> Iterator[tuple[str, ParsedPath | None]]:
+    """Yield each file of a process's directory with what its path says; ``None`` for garbage."""
+    for folder, folders, names in os.walk(directory):
+        links = [name for name in folders if os.path.islink(f"{folder}/{name}")]
+        for name in sorted(names + links):
+            path = f"{folder}/{name}"
+            if path not in (f"{directory}/{OWNER}", f"{directory}/{MARKS}"):
+                relative = os.path.relpath(path, directory).removesuffix(OPEN_SUFFIX)
+                parsed = parse_file_path(relative)
+                known = parsed is not None and not parsed.base_path and not parsed.processed
+                known = known and os.path.isfile(path) and not os.path.islink(path)
+                yield path, parsed if known else None
+
+
+@dataclass
+class _Adopter:
+    """Stores what one dead process left in its directory; errors are reported, not raised."""
+
+    path: str
+    storage: FileStorage
+    base_path: str
+    report: Recovery
+    refused: set[str] = field(default_factory=set)  # what follows one that waits, waits
+
+    def adopt(self) -> None:
+        self._attempt("", self._adopt_marks)
+        for file, parsed in list(segment_files(self.path)):
+            if parsed is None:
+                self._attempt(file, self._quarantine, file)
+            else:
+                self._attempt(parsed.type, self._adopt_file, file, parsed)
+        if not self.refused:
+            self._attempt("", self._clear_away)
+
+    def _attempt(self, what: str, step: Callable[..., None], *arguments: object) -> None:
+        try:
+            if what not in self.refused:
+                step(*arguments)
+        except Exception as error:
+            self.refused.add(what)
+            self.report.errors.append(f"{self.path}: {type(error).__name__}: {error}")
+
+    def _adopt_file(self, file: str, parsed: ParsedPath) -> None:
+        data = Path(file).read_bytes()
+        lines, holes = whole_lines(data)
+        if lines:
+            publish(self.storage, replace(parsed, base_path=self.base_path).pending_path, lines)
+            self.report.files += 1
+            self.report.events += lines.count(b"\n")
+        elif not b'{"type":'.startswith(data.strip(b"\0")[:8]):  # not even a line's beginning
+            self._quarantine(file)
+            return
+        self.report.holes += holes
+        os.unlink(file)
+
+    def _adopt_marks(self) -> None:
+        """Store what was going on, in files that bear the same names however often this is done."""
+        marks = list(read_marks(f"{self.path}/{MARKS}"))
+        if marks:
+            began = datetime.fromisoformat(min(mark["startTime"] for mark in marks))
+            id = os.path.basename(self.path)[:7]
+            name = f"{began:%Y%m%dT%H%M%SZ}_{began.microsecond:05x}{id}.jsonl"
+            last = _last_append(self.path)
+            lines: dict[str, bytes] = {}
+            for mark in marks:
+                target = generate_file_path("span", mark["projectId"], self.base_path, name)
+                lines[target] = lines.get(target, b"") + _line_of_death(mark, last)
+            for target, data in lines.items():
+                if not self.storage.exists(target.replace(name, f"processed/{name}")):
+                    self.storage.write(target, data)
+                    self.report.files += 1
+                    self.report.events += data.count(b"\n")
+        Path(self.path, MARKS).unlink(missing_ok=True)
+
+    def _quarantine(self, file: str) -> None:
+        directory = Path(self.path)
+        folder = directory.parent / QUARANTINE
+        folder.mkdir(mode=0o700, exist_ok=True)
+        name = f"{directory.name}-{os.urandom(4).hex()}-{Path(file).name[-100:]}"
+        os.rename(file, folder / name)
+        self.report.quarantined += 1
+
+    def _clear_away(self) -> None:
+        self.report.directories += remove_if_empty(self.path)
+
+
+def _line_of_death(mark: dict[str, Any], last: str) -> bytes:
+    end = max(mark["startTime"], last)
+    attributes = {**mark.pop("attributes", {}), "obswriter.outcome": "process_died"}
+    outcome = {"endTime": end, "status": "error", "attributes": attributes, "recordedAt": end}
+    return encode({**mark, **outcome})[0]
+
+
+def _last_append(path: str) -> str:
+    """When the last event of a dead process's segments was recorded."""
+    found = [""]
+    for file, parsed in segment_files(path):
+        if parsed is not None:
+            *_, last, _ = (b"\n" + whole_lines(Path(file).read_bytes())[0]).rsplit(b"\n", 2)
+            found += [event["recordedAt"] for event in parse_jsonl(last)]
+    return max(found)
+
+
+def publish(storage: FileStorage, path: str, data: bytes) -> None:
+    """Store *data* at *path* unless it is there already; a different file there is not replaced."""
+    parsed = parse_file_path(path)
+    assert parsed is not None
+    if storage.exists(parsed.processed_path):
+        return
+    if storage.exists(path):
+        if storage.read(path) == data:
+            return
+        # A name that whoever does this once more finds again.
+        own = f"{parsed.file_name[:22]}{hashlib.sha256(data).hexdigest()[:7]}.jsonl"
+        path = replace(parsed, file_name=own).pending_path
+    storage.write(path, data)
+
+
+def adopt_in_child(family: str, where: str, base_path: str, timeout: float) -> None:
+    """Adopt in a process of its own, which goes on by itself when *timeout* is over."""
+    if not os.path.basename(sys.executable).startswith("python"):
+        return  # embedded, as in uWSGI: the next start adopts
+    from subprocess import DEVNULL, Popen, TimeoutExpired
+
+    command = [sys.executable, "-m", "obswriter.adoption", family, where, base_path]
+    child = Popen(command, stdin=DEVNULL, stdout=DEVNULL, stderr=DEVNULL, start_new_session=True)  # noqa: S603 (our own module, no shell)
+    try:
+        child.wait(timeout)
+    except TimeoutExpired:
+        child.returncode = 0  # nobody waits for it any more
+
+
+if __name__ == "__main__":
+    adopt(sys.argv[1], open_storage(sys.argv[2]), sys.argv[3])

@@ -1,0 +1,300 @@
+"""Makes an event's line and decides which segment it goes to, and when that is handed on."""
+
+import math
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Final
+
+from . import lifecycle
+from .carrier import Carrier
+from .config import ObservabilityWriterConfig
+from .events import Metric
+from .file_naming import generate_file_name
+from .marks import SLOT, StartMarks
+from .redaction import Redactor
+from .results import Account, FlushResult, WriterStats
+from .segment import MappedSegment, Segment
+from .serializer import encode
+from .storage import LocalStorage, open_storage, storing
+from .timestamps import iso_from_ns
+from .vocabulary import EVENT_TYPES, EventType
+
+REPORT_SECONDS: Final = 60.0  # the longest wait before what was dropped is written down
+IDLE_SECONDS: Final = 60.0  # after this long without an event, a type's spare segment is removed
+
+
+@dataclass(slots=True, eq=False)
+class _Bucket:
+    """The open segment of one (type, project), begun when, and the next one, made ready."""
+
+    type: EventType
+    project_id: str
+    account: Account
+    segment: Segment
+    begun_at: float = 0.0
+    spare: Segment | None = None
+
+
+class EventBatcher:
+    """Collects events in segments, one open per (type, project), and has them carried to the store.
+
+    A segment is closed at ``batch_size`` events, before it would exceed ``max_file_size``,
+    ``flush_interval_ms`` after its first event, and by ``flush``.
+    """
+
+    def __init__(self, config: ObservabilityWriterConfig) -> None:
+        self.config = config
+        local = config.dir_mode, config.file_mode, config.durability == "disk"
+        with storing():  # a log handler would ask for the writer that is being made
+            self.storage = open_storage(config.file_storage, *local)
+        self._start_anew()
+
+    def _start_anew(self) -> None:
+        self._batch_size = self.config.batch_size
+        self._max_event_size = self.config.max_event_size
+        redact = self.config.redact
+        self._redactor = Redactor(redact if callable(redact) else None) if redact else None
+        self._interval = self.config.flush_interval_ms / 1000 or math.inf
+        self._reported_at = 0.0
+        self._repaired = 0
+        self._buckets: dict[tuple[EventType, str], _Bucket] = {}
+        self._none = Segment("trace", "none", 0)  # has no room, so that add() asks for some
+        self.carrier = Carrier(self)
+        self._lock = self.carrier.lock
+
+    def add(self, wire: dict[str, Any]) -> Segment:
+        """Keep an event; once this returns it outlives the process, where segments are mapped."""
+        line, repaired = encode(wire, self._max_event_size, self._redactor)
+        size = len(line)
+        key = wire["type"], wire["projectId"]
+        with self._lock:
+            bucket = self._buckets.get(key) or self._new_bucket(*key)
+            while True:
+                # No call between reading the position and moving it: whoever interrupts this
+                # thread to record, finds the range taken.
+                segment = bucket.segment
+                start = segment.position
+                end = start + size
+                if end <= segment.room:
+                    segment.position = end
+                    break
+                self._make_room(bucket, size)
+            try:
+                segment.window[start:end] = line
+            except BaseException:
+                segment.torn = True
+                raise
+            segment.count += 1
+            bucket.account.recorded += 1
+            if repaired:
+                self._repaired += 1
+            if segment.count >= self._batch_size:
+                self._close(bucket, segment)
+        if self.carrier.inline:
+            self.carrier.round(timeout=0)  # whoever makes one already will come to this, too
+        return segment
+
+    def add_all(self, wires: Iterable[dict[str, Any]]) -> None:
+        """Keep several events, with nothing of another thread's between them."""
+        with self._lock:
+            for wire in wires:
+                self.add(wire)
+
+    def mark(self, wire: dict[str, Any]) -> tuple[StartMarks, int] | None:
+        """Leave evidence, for the case of death, of a span that begins: where to clear it."""
+        upkeep = self.carrier.upkeep
+        if upkeep.current is None and not self._buckets:  # else the disk has refused one
+            with suppress(OSError):
+                upkeep.spool()
+        if (spool := upkeep.current) is None:
+            return None
+        return spool.marks, spool.marks.set(encode(wire, SLOT - 1, self._redactor)[0])
+
+    def drop(self, type: EventType, reason: str, count: int = 1) -> None:
+        """Count events that are not recorded, and why."""
+        with self._lock:
+            account = self.carrier.accounts[type]
+            account.recorded += count
+            account.dropped[reason] += count
+
+    def _new_bucket(self, type: EventType, project_id: str) -> _Bucket:
+        bucket = _Bucket(type, project_id, self.carrier.accounts[type], self._none)
+        return self._buckets.setdefault((type, project_id), bucket)
+
+    def _make_room(self, bucket: _Bucket, size: int) -> None:
+        segment = bucket.segment
+        if segment is not self._none:
+            if segment.size + size <= self.config.max_file_size or not segment.count:
+                with suppress(OSError):  # the disk is full: the next one may be in memory
+                    segment.advance(size)
+                    return
+            self._close(bucket, segment)
+        self._begin(bucket)
+
+    def _begin(self, bucket: _Bucket) -> None:
+        fresh, bucket.spare = bucket.spare, None
+        fresh = fresh or self.carrier.new_segment(bucket.type, bucket.project_id)
+        fresh.file_name = generate_file_name()
+        bucket.begun_at = time.monotonic()
+        if bucket.segment is self._none:
+            bucket.segment = fresh
+        else:  # somebody who interrupted us has begun one
+            fresh.discard()
+        lifecycle.renew_signal_handlers()
+        self.carrier.start()
+        self.carrier.wake()
+
+    def _close(self, bucket: _Bucket, segment: Segment) -> None:
+        if bucket.segment is not segment:
+            return
+        bucket.segment = self._none
+        if segment.count:
+            self.carrier.take(segment)
+        else:
+            segment.discard()
+
+    def prepare(self, forced: bool) -> float:
+        """Close what is due, or with *forced* everything; seconds until something is due."""
+        if forced or time.monotonic() - self._reported_at > REPORT_SECONDS:
+            self._report_drops()
+        wait = 3600.0
+        for bucket in list(self._buckets.values()):
+            with self._lock:
+                in_use = bucket.segment is not self._none
+                due = bucket.begun_at + self._interval - time.monotonic()
+                if in_use and (forced or due <= 0):
+                    self._close(bucket, bucket.segment)
+                elif in_use:
+                    wait = min(wait, due)
+            self._tend_spare(bucket, in_use, forced)
+        return wait
+
+    def _report_drops(self) -> None:
+        """Write beside the data what is missing from it, for whoever has only the files."""
+        self._reported_at = time.monotonic()
+        for type, account in self.carrier.accounts.items():
+            with self._lock:
+                news = account.dropped - account.reported
+                account.reported += news
+            for reason, count in news.items():
+                event = Metric(
+                    name="obswriter.events.dropped",
+                    value=count,
+                    unit="{event}",
+                    attributes={"obswriter.event.type": type, "obswriter.reason": reason},
+                )
+                wire = event.to_wire(self.config.project_id, iso_from_ns(time.time_ns()))
+                segment = self.add(wire)
+                segment.notes.append((type, reason, count))
+                if segment.state == "dropped":
+                    account.reported[reason] -= count
+                total = f"{account.dropped[reason]} in all"
+                self.carrier.warn(f"{type} events were dropped ({reason})", total)
+
+    def _tend_spare(self, bucket: _Bucket, in_use: bool, forced: bool) -> None:
+        """Make the next segment ready, outside the lock: record_*() shall not wait for that."""
+        idle = not in_use and time.monotonic() - bucket.begun_at > IDLE_SECONDS
+        if forced or idle:  # forced: maybe it is the end
+            with self._lock:
+                spare, bucket.spare = bucket.spare, None
+            if spare is not None:
+                spare.discard()
+        elif in_use and bucket.spare is None:
+            spare = self.carrier.new_segment(bucket.type, bucket.project_id)
+            with self._lock:
+                bucket.spare = spare
+
+    def _open_segments(self) -> list[Segment]:
+        buckets = list(self._buckets.values())
+        return [segment for bucket in buckets if (segment := bucket.segment).count]
+
+    def flush(self, timeout: float | None = None) -> FlushResult:
+        """Have everything recorded before the call take its turn at the store; in seconds."""
+        return self.carrier.flush(self._open_segments(), timeout)
+
+    def close(self, timeout: float) -> FlushResult:
+        """Flush, stop the thread and give the spool up, all within *timeout* seconds."""
+        end = time.monotonic() + timeout
+        result = self.flush(timeout)
+        self.carrier.stop(max(0.0, end - time.monotonic()))
+        return result
+
+    def finish(self) -> None:
+        """Remove the spares: no more events come."""
+        for bucket in list(self._buckets.values()):
+            self._tend_spare(bucket, in_use=False, forced=True)
+
+    def hand_over(self, successor: "EventBatcher", timeout: float) -> None:
+        """End without storing; what is in the spool goes to the successor's store."""
+        waiting = [*self._open_segments(), *self.carrier.queue]
+        if not all(isinstance(segment, MappedSegment) for segment in waiting):
+            self.flush(timeout)  # there is no spool to take it from
+        self.carrier.stop(timeout)
+        _let_go(self._buckets, self.carrier)
+        successor.carrier.take_over(self.carrier)
+
+    def end(self, timeout: float, *, threads_run: bool) -> None:
+        """Store what there is while the interpreter ends; what comes later, each at once.
+
+        Storing locally is renaming, and works to the very end. An upload that needs a new
+        thread fails as soon as the end has begun: if no connection is open yet, or anything is
+        left, a child process does it.
+        """
+        local = isinstance(self.storage, LocalStorage)
+        end = time.monotonic() + timeout
+        if threads_run:
+            known_by_url = isinstance(self.config.file_storage, str)
+            if local or self.carrier.files_written or not known_by_url:
+                self.flush(timeout)
+        elif local:
+            self._batch_size = 1
+            self.carrier.inline = True  # first: other threads may be recording
+            self.close(timeout)
+            self.flush(max(0.0, end - time.monotonic()))
+        else:
+            self.carrier.stop(timeout)
+            self.carrier.upkeep.send_by_child(max(0.0, end - time.monotonic()))
+
+    def abandon(self) -> None:
+        """In a forked child: begin with nothing, then let go of all that is the parent's."""
+        buckets, carrier = self._buckets, self.carrier
+        self._start_anew()
+        _let_go(buckets, carrier)
+
+    def stats(self) -> WriterStats:
+        """Return the counts of one moment."""
+        carrier = self.carrier
+        with self._lock:
+            buffered = _count(bucket.segment for bucket in self._buckets.values())
+            accounts = carrier.accounts.items()
+            written = {type: account.written for type, account in accounts}
+            return WriterStats(
+                total_events_buffered=sum(buffered.values()),
+                total_events_written=sum(written.values()),
+                total_files_written=carrier.files_written,
+                last_flush_at=carrier.last_flush_at,
+                buffers_by_type=buffered,
+                recorded={type: account.recorded for type, account in accounts},
+                written=written,
+                in_flight=_count(carrier.queue),
+                dropped={type: dict(account.dropped) for type, account in accounts},
+                recovered=carrier.upkeep.recovered,
+                repaired=self._repaired,
+            )
+
+
+def _let_go(buckets: dict[tuple[EventType, str], _Bucket], carrier: Carrier) -> None:
+    """Close descriptors and maps, and touch no file."""
+    segments = [segment for b in buckets.values() for segment in (b.segment, b.spare)]
+    for segment in filter(None, (*segments, *carrier.queue)):
+        segment.close()
+    carrier.upkeep.abandon()
+
+
+def _count(segments: Iterable[Segment]) -> dict[EventType, int]:
+    counts = dict.fromkeys(EVENT_TYPES, 0)
+    for segment in segments:
+        counts[segment.type] += segment.count
+    return counts

@@ -1,0 +1,285 @@
+"""Carries closed segments to the store, in order, until it has them: the background thread.
+
+The thread is not needed for durability: what waits lies on the disk. Where no thread can run
+(or none any more, in an interpreter that exits) the same rounds are made in line.
+"""
+
+import logging
+import random
+import sys
+import threading
+import time
+from collections import Counter, deque
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from .file_naming import generate_file_name, generate_file_path
+from .lifecycle import signals_left_to_others
+from .results import Account, FlushResult, result_of
+from .segment import MappedSegment, Segment, State
+from .spool import send
+from .storage import storing
+from .upkeep import Upkeep
+from .vocabulary import EVENT_TYPES, EventType
+from .warner import Warner
+
+if TYPE_CHECKING:
+    from .batcher import EventBatcher
+
+logger = logging.getLogger("obswriter")
+_random = random.Random()  # never the application's own sequence
+
+MEMORY_LIMIT = 32 * 1024 * 1024  # bytes that may wait in memory where there is no spool
+UNSEALED_LIMIT = 4  # closed segments that may stay mapped; whoever closes one more, seals one
+
+
+class Carrier:
+    """Seals and sends what the batcher closes.
+
+    ``lock`` is the batcher's, too: it guards the queue and the accounts. I/O is done in it only
+    where a bound is reached: a segment too many is mapped, or too many bytes wait.
+    """
+
+    def __init__(self, source: "EventBatcher") -> None:
+        self.config = source.config
+        self.storage = source.storage
+        # Reentrant: a signal handler or finaliser may record in the middle of add().
+        self.lock = threading.RLock()
+        self.accounts: dict[EventType, Account] = {type: Account() for type in EVENT_TYPES}
+        self.queue: deque[Segment] = deque()
+        self._warner = Warner()
+        self.warn = self._warner.warn
+        self.upkeep = Upkeep(self.config, self.storage, self.warn)
+        self.files_written = 0
+        self.last_flush_at: datetime | None = None
+        self._source = source
+        self._waiting: Counter[type[Segment]] = Counter()
+        self._tickets: deque[threading.Event] = deque()  # set when all have had their turn
+        self._round_lock = threading.Lock()
+        self._round_by: int | None = None
+        self._wake_lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self.inline = self._stopping = False
+        self._failures, self._retry_at = 0, 0.0
+
+    # -- called by the batcher, in its lock -------------------------------------------------
+
+    def new_segment(self, type: EventType, project_id: str) -> Segment:
+        """Create an empty segment: mapped if the disk allows, else in memory."""
+        size = self.config.max_file_size
+        try:
+            return self.upkeep.spool().new_segment(type, project_id, size)
+        except Exception as error:
+            self.warn("events are kept in memory, and lost if the process is killed", error)
+            return Segment(type, project_id, size)
+
+    def take(self, segment: Segment) -> None:
+        """Queue a closed segment. Within its bounds the queue never refuses."""
+        segment.state = "closed"
+        self.queue.append(segment)
+        segment.queued_size = segment.size
+        self._waiting[type(segment)] += segment.size
+        self._shed(type(segment), segment)
+        unsealed = [s for s in self.queue if s.state == "closed"]
+        if len(unsealed) > UNSEALED_LIMIT:
+            self._seal(unsealed[0])
+        self.wake()
+
+    def _shed(self, kind: type[Segment], newest: Segment) -> None:
+        bound = self.config.max_spool_bytes
+        limit = min(MEMORY_LIMIT, bound) if kind is Segment else bound
+        if self.config.spool_full == "drop_newest" and self._waiting[kind] > limit:
+            if not newest.notes:  # else they would be dropped as often as they are written
+                self._drop(newest)
+            return
+        while self._waiting[kind] > limit:
+            idle = (s for s in self.queue if type(s) is kind and s.state in ("closed", "sealed"))
+            if (oldest := next(idle, None)) is None:
+                return
+            self._drop(oldest)
+
+    def _drop(self, segment: Segment, reason: str = "spool_full") -> None:
+        self._leave(segment, "dropped")
+        self.accounts[segment.type].dropped[reason] += segment.count
+        for type, why, count in segment.notes:  # to be said once more
+            self.accounts[type].reported[why] -= count
+        segment.discard()
+
+    def _leave(self, segment: Segment, state: State) -> None:
+        self.queue.remove(segment)
+        self._waiting[type(segment)] -= segment.queued_size
+        segment.state = state
+
+    def start(self) -> None:
+        """Have the thread running; in an interpreter without threads, go on in line."""
+        if self._thread is not None or self.inline or self._stopping:
+            return
+        self._thread = threading.Thread(target=self._run, name="obswriter", daemon=True)
+        try:
+            with signals_left_to_others():
+                self._thread.start()
+        except RuntimeError:  # the interpreter is on its way out
+            self._thread, self.inline = None, True
+
+    def wake(self) -> None:
+        """Have a round made now. Reentrant, and never waits."""
+        with suppress(RuntimeError):
+            self._wake_lock.release()
+
+    def _run(self) -> None:
+        while not self._stopping:
+            self._wake_lock.acquire(timeout=max(0.001, self.round()))
+        self._finish()
+        self._thread = None  # first: who asks for a flush from now on, makes it himself
+        for ticket in self._tickets.copy():
+            ticket.set()
+
+    def round(self, timeout: float = -1) -> float:
+        """Close what is due, seal, send, adopt; return the seconds until the next is needed."""
+        wait = self._one_round(timeout)
+        while self.inline and self.queue and not self._failures and wait is not None:
+            wait = self._one_round(0)  # for whoever closed a segment and found us at work
+        return 1.0 if wait is None else wait
+
+    def _one_round(self, timeout: float) -> float | None:
+        me = threading.get_ident()
+        if self._round_by == me or not self._round_lock.acquire(timeout=timeout):
+            return None
+        self._round_by = me
+        tickets = [self._tickets.popleft() for _ in range(len(self._tickets))]
+        try:
+            with storing():
+                return self._make_round(forced=bool(tickets))
+        except Exception as error:  # never the end of the thread
+            self.warn("a round failed and is made again", error)
+            return 1.0
+        finally:
+            for ticket in tickets:
+                ticket.set()
+            self._round_by = None
+            self._round_lock.release()
+            self._warner.say()
+
+    def _make_round(self, forced: bool) -> float:
+        wait = self._source.prepare(forced)
+        closed = self.queue.copy()
+        for segment in closed:
+            self._seal(segment)
+        now = time.monotonic()
+        if forced or now >= self._retry_at:
+            self._send_all(closed)
+        wait = min(wait, self.upkeep.look_after())
+        return min(wait, self._retry_at - now) if self.queue else wait
+
+    def _seal(self, segment: Segment) -> None:
+        with self.lock:  # every append to it is over once we are in here
+            if segment.state != "closed":
+                return
+            segment.state = "busy"
+        try:
+            if isinstance(segment, MappedSegment):
+                self.upkeep.spool().seal(segment)
+            segment.state = "sealed"
+        except Exception as error:  # it is sent as it is, and _send_all() backs off once for all
+            segment.keep_name()
+            segment.state = "closed"
+            segment.error = error
+
+    def _send_all(self, segments: deque[Segment]) -> None:
+        """Send what is sealed. Order within a type: what follows one that waits, waits."""
+        behind: dict[EventType, Exception | None] = {}
+        for segment in segments:
+            if segment.type in behind:
+                segment.error = behind[segment.type]
+            elif not self._send(segment):
+                behind[segment.type] = segment.error
+        errors = [error for error in behind.values() if error is not None]
+        if errors:
+            self._back_off(errors[0])
+        else:
+            self._failures, self._retry_at = 0, 0.0
+
+    def _send(self, segment: Segment) -> bool:
+        with self.lock:
+            before = segment.state
+            if before not in ("sealed", "closed"):  # closed still: the disk does not let us seal it
+                return before != "busy"  # stored or dropped meanwhile
+            segment.state = "busy"
+        type, project_id, name = segment.type, segment.project_id, segment.file_name
+        path = generate_file_path(type, project_id, self.config.base_path, name)
+        try:
+            send(segment, self.storage, path)
+        except Exception as error:
+            segment.error = error
+            segment.state = before
+            return self._is_gone(segment, path)
+        self._count_stored(segment)
+        return True
+
+    def _count_stored(self, segment: Segment) -> None:
+        with self.lock:
+            self._leave(segment, "stored")
+            self.accounts[segment.type].written += segment.count
+            self.files_written += 1
+            self.last_flush_at = datetime.now(UTC)
+        if self.config.debug:
+            logger.debug("obswriter: stored %s (%d)", segment.file_name, segment.count)
+
+    def _is_gone(self, segment: Segment, path: str) -> bool:
+        """After a failure: whether there is no file any more, since it was stored or deleted."""
+        if segment.is_gone():
+            with suppress(Exception):
+                if self.storage.exists(path):
+                    self._count_stored(segment)
+                else:
+                    with self.lock:
+                        self._drop(segment, "spool_deleted")
+                return True
+        elif isinstance(segment.error, FileExistsError):  # a different file has our name
+            segment.file_name = generate_file_name()
+        return False
+
+    def _back_off(self, error: Exception) -> None:
+        grown = self.config.retry_initial_ms * 2 ** min(self._failures, 30)
+        delay = min(self.config.retry_max_ms, grown) / 1000
+        self._failures += 1
+        self._retry_at = time.monotonic() + delay * _random.uniform(0.5, 1.0)
+        self.warn("the store refused a file, which waits in the spool", error)
+
+    # -- flush and shutdown ------------------------------------------------------------------
+
+    def flush(self, open_segments: list[Segment], timeout: float | None) -> FlushResult:
+        """Wait until everything closed so far, and *open_segments*, had its turn at the store."""
+        segments = [*open_segments, *self.queue.copy()]
+        if not segments and not self.upkeep.taken_over:
+            return FlushResult()
+        ticket = threading.Event()
+        self._tickets.append(ticket)
+        thread = self._thread
+        if thread is None or not thread.is_alive() or sys.is_finalizing():
+            self.round(-1 if timeout is None else timeout)
+        elif self._round_by != threading.get_ident():
+            self.wake()
+            ticket.wait(timeout)
+        return result_of(segments, timeout)
+
+    def stop(self, timeout: float | None) -> None:
+        """End the thread; one that hangs in the store is left behind and ends with its call."""
+        self._stopping, thread = True, self._thread
+        if thread is None or not thread.is_alive():
+            self._finish()
+        elif thread is not threading.current_thread():
+            self.wake()
+            thread.join(timeout)
+
+    def _finish(self) -> None:
+        """Give the spool up; what is left in it is for whoever comes next."""
+        self._source.finish()
+        self.upkeep.close()
+
+    def take_over(self, predecessor: "Carrier") -> None:
+        """Store what a writer that has ended left in its spool."""
+        self.upkeep.take_over(predecessor.upkeep)
+        self.start()
+        self.wake()

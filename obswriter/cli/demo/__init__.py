@@ -1,0 +1,1 @@
+"""``obswriter demo``: a small application that really runs, and what it recorded."""

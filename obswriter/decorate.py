@@ -1,0 +1,85 @@
+"""Runs decorated functions of every kind within a span of their own per call."""
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+if TYPE_CHECKING:
+    from .spans import LiveSpan
+
+F = TypeVar("F", bound=Callable[..., Any])
+Begin = Callable[[], "LiveSpan"]
+
+
+def decorate(function: F, begin: Begin) -> F:
+    """Wrap *function* in one of its own kind; *begin* makes the span of one call."""
+    if inspect.isasyncgenfunction(function):
+        wrap = _async_generator
+    elif inspect.isgeneratorfunction(function):
+        wrap = _generator
+    elif inspect.iscoroutinefunction(function):
+        wrap = _coroutine
+    else:
+        wrap = _plain
+    return cast("F", functools.wraps(function)(wrap(function, begin)))
+
+
+def _plain(function: Callable[..., Any], begin: Begin) -> Callable[..., Any]:
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        with begin():
+            return function(*args, **kwargs)
+
+    return wrapper
+
+
+def _coroutine(function: Callable[..., Any], begin: Begin) -> Callable[..., Any]:
+    async def wrapper(*args: Any, **kwargs: Any) -> Any:
+        with begin():
+            return await function(*args, **kwargs)
+
+    return wrapper
+
+
+# A generator's span is the current one only while its own body runs: between the steps the
+# code around it goes on, maybe in another context.
+
+
+def _generator(function: Callable[..., Any], begin: Begin) -> Callable[..., Any]:
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        generator = function(*args, **kwargs)
+        with begin() as span:
+            step, value = generator.send, None
+            while True:
+                try:
+                    item = step(value)
+                except StopIteration as stop:
+                    return stop.value
+                span.suspend()
+                try:
+                    step, value = generator.send, (yield item)
+                except BaseException as error:
+                    step, value = generator.throw, error
+                span.resume()
+
+    return wrapper
+
+
+def _async_generator(function: Callable[..., Any], begin: Begin) -> Callable[..., Any]:
+    async def wrapper(*args: Any, **kwargs: Any) -> Any:
+        generator = function(*args, **kwargs)
+        with begin() as span:
+            step, value = generator.asend, None
+            while True:
+                try:
+                    item = await step(value)
+                except StopAsyncIteration:
+                    return
+                span.suspend()
+                try:
+                    step, value = generator.asend, (yield item)
+                except BaseException as error:
+                    step, value = generator.athrow, error
+                span.resume()
+
+    return wrapper

@@ -1,0 +1,49 @@
+"""Trace and span ids as W3C Trace Context wants them."""
+
+import mmap
+import os
+import random
+from contextlib import suppress
+
+_random = random.Random()
+
+
+WIPE_ON_FORK = 18
+"""Linux's ``MADV_WIPEONFORK``, for which Python has no name."""
+
+
+def _make_mark() -> "mmap.mmap | bytearray":
+    """One byte that Linux sets back to 0 in forked children: also in those of C code."""
+    with suppress(AttributeError, OSError):
+        page = mmap.mmap(-1, mmap.PAGESIZE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        page.madvise(WIPE_ON_FORK)
+        return page
+    return bytearray(1)
+
+
+_is_seeded = _make_mark()
+
+
+def reseed_ids() -> None:
+    """Draw the random state anew; a forked child must, or it repeats its parent's ids."""
+    _random.seed()
+    _is_seeded[0] = 1
+
+
+# Not left to the first writer: a server forks its workers before any of them has one.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=reseed_ids)
+
+
+def new_trace_id() -> str:
+    """Return 32 random lowercase hex digits, never all zero (W3C Trace Context)."""
+    if not _is_seeded[0]:
+        reseed_ids()
+    return (_random.getrandbits(128) or 1).to_bytes(16).hex()
+
+
+def new_span_id() -> str:
+    """Return 16 random lowercase hex digits, never all zero (W3C Trace Context)."""
+    if not _is_seeded[0]:
+        reseed_ids()
+    return (_random.getrandbits(64) or 1).to_bytes(8).hex()

@@ -1,0 +1,140 @@
+"""Fork, signals and exit: what happens to living writers when a process splits or ends.
+
+Nothing here is installed before the first writer is made.
+"""
+
+import atexit
+import os
+import signal
+import threading
+import time
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import cache
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .writer import ObservabilityWriter
+
+_SIGNALS = [getattr(signal, n) for n in ("SIGTERM", "SIGINT", "SIGHUP") if hasattr(signal, n)]
+
+generation = 0
+"""Grows in each forked child: only the process that began a span records it."""
+
+
+_writers: "weakref.WeakSet[ObservabilityWriter]" = weakref.WeakSet()
+_living: "set[ObservabilityWriter]" = set()  # not shut down: nobody else may refer to them
+_forked = False  # and signal handlers not yet looked after
+_waited = 0.0  # seconds that we have held up the interpreter's exit
+
+
+def watch(writer: "ObservabilityWriter") -> None:
+    """Flush *writer* at exit and at signals, and renew it in forked children."""
+    _writers.add(writer)
+    _living.add(writer)
+    _install_hooks()
+    _install_signal_handlers()
+
+
+def forget(writer: "ObservabilityWriter") -> None:
+    """Let go of a writer that has ended."""
+    _living.discard(writer)
+
+
+def renew_signal_handlers() -> None:
+    """In a forked child, go before the handlers that its server has set since the fork."""
+    global _forked
+    if _forked and threading.current_thread() is threading.main_thread():
+        _forked = False
+        _install_signal_handlers()
+
+
+def _after_fork_in_child() -> None:
+    global generation, _forked
+    generation += 1
+    _forked = True
+    for writer in list(_writers):
+        writer.after_fork_in_child()
+
+
+@cache
+def _install_hooks() -> None:
+    """Have ours called after a fork, before the interpreter ends its threads, and at its end.
+
+    Uploads need threads (resolving a host name, for one), and atexit is too late for those.
+    concurrent.futures uses the same hook of `threading`; the last one registered runs first,
+    so its module is loaded before. It is also the only hook multiprocessing's children run.
+    """
+    import concurrent.futures.thread  # noqa: F401
+
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=_after_fork_in_child)
+    register = getattr(threading, "_register_atexit", None)
+    if register is not None:
+        with suppress(RuntimeError):  # the interpreter is on its way out
+            register(_at_exit, threads_run=True)
+    atexit.register(_at_exit, threads_run=False)
+
+
+def _at_exit(*, threads_run: bool) -> None:
+    global _waited
+    for writer in list(_writers):
+        began = time.monotonic()
+        writer.flush_at_exit(_waited, threads_run=threads_run)
+        _waited += time.monotonic() - began
+
+
+def _install_signal_handlers() -> None:
+    """Chain ours before the handler there is; what is ignored, or not Python's, is left alone.
+
+    So is Python's own for SIGINT: it ends in an ordinary exit, which flushes, and asyncio
+    cancels its main task only where it finds that very handler.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return
+    left_alone = (None, signal.SIG_IGN, signal.default_int_handler)
+    for number in _SIGNALS:
+        before = signal.getsignal(number)
+        if before not in left_alone and not isinstance(before, _Handler):
+            with suppress(ValueError):  # a sub-interpreter has no signals
+                signal.signal(number, _Handler(before))
+
+
+@contextmanager
+def signals_left_to_others() -> Iterator[None]:
+    """Have a thread that is started within take none of the process's signals.
+
+    An application blocks a signal in its own thread, and counts on not being interrupted: Celery's
+    children do so while they hold a lock.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    own = {signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals() - own)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+class _Handler:
+    """Flushes, and does what was done before. Each knows its own, so that no chain is a loop."""
+
+    def __init__(self, before: Any) -> None:
+        self._before = before
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        for writer in list(_writers):
+            with suppress(Exception):
+                writer.flush_at_signal()
+        if callable(self._before):
+            self._before(number, frame)
+            return
+        # The exit status must be the signal's own. As process 1 the kernel ignores this, and the
+        # application goes on: so do we.
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+        signal.signal(number, self)

@@ -1,0 +1,73 @@
+"""Evidence of death: how each local root began, kept in the spool until it ends.
+
+A file of fixed slots, never stored. What is still marked when a dead process's spool is adopted,
+was going on when it died.
+"""
+
+import mmap
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+
+from .segment import allocate
+from .timestamps import to_iso
+from .vocabulary import check_project_id
+
+SLOT: Final = 1024
+"""Bytes of a slot: 1 that says whether it is taken, then a line, whose largest values are cut."""
+
+SLOTS: Final = 256
+"""Roots that can be marked at a time; more leave no evidence."""
+
+
+class StartMarks:
+    """The marks of one process."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+        fd = os.open(path, flags, 0o600)
+        try:
+            allocate(fd, 0, SLOT * SLOTS)
+            self._map = mmap.mmap(fd, SLOT * SLOTS)
+        finally:
+            os.close(fd)
+        self._free = list(range(0, SLOT * SLOTS, SLOT))
+
+    def set(self, line: bytes) -> int:
+        """Mark a beginning; returns what to clear at its end, -1 where there is no room."""
+        if len(line) >= SLOT:
+            return -1
+        try:
+            at = self._free.pop()
+        except IndexError:
+            return -1
+        map = self._map
+        map[at + 1 : at + 1 + len(line)] = line
+        map[at] = 1  # last: a slot counts only when it is whole
+        return at
+
+    def clear(self, at: int) -> None:
+        """Take a mark away."""
+        if at >= 0:
+            self._map[at] = 0
+            self._free.append(at)
+
+
+def read_marks(path: str) -> Iterator[dict[str, Any]]:
+    """Yield the whole and valid marks of a file, if it is there: spans without their ends."""
+    try:
+        data = Path(path).read_bytes()
+    except FileNotFoundError:
+        return
+    for at in range(0, len(data), SLOT):
+        with suppress(ValueError, TypeError, KeyError):
+            mark = orjson.loads(data[at + 1 : at + SLOT].partition(b"\n")[0] if data[at] else b"")
+            check_project_id(mark["projectId"])
+            mark["startTime"] = to_iso("startTime", mark["startTime"])
+            if mark["type"] == "span" and isinstance(mark.get("attributes", {}), dict):
+                yield mark

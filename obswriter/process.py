@@ -1,0 +1,119 @@
+"""The one process-wide writer, which the application and all adapters share."""
+
+import logging
+import os
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+from .config import OPTIONS, ObservabilityWriterConfig
+from .exceptions import AlreadyConfiguredError
+from .results import FlushResult
+from .storage import storing
+from .writer import ObservabilityWriter
+
+_lock = threading.RLock()
+_writer: ObservabilityWriter | None = None
+
+
+def _renew_lock() -> None:
+    global _lock
+    _lock = threading.RLock()
+
+
+def configure(
+    *, replace: bool = False, settings: Mapping[str, Any] | None = None, **options: Any
+) -> ObservabilityWriter:
+    """Make the process-wide writer, and return it.
+
+    *options* are those of ``ObservabilityWriterConfig``; what is not given comes from
+    ``OBSWRITER_*`` variables, then from *settings* (a framework's), and else files go below
+    ``./observability``, for project ``default``. ``ConfigurationError`` names what is wrong.
+
+    Called again with the same outcome it does nothing; with another, it raises
+    ``AlreadyConfiguredError`` unless *replace* is true: then the old writer is shut down. A
+    writer made implicitly, by the first event, gives way and hands its events over.
+    """
+    config = resolve_config(options, settings)
+    with _lock:
+        old = _writer
+        if old is not None and not old.is_shutdown and not replace:
+            if config == old.config:
+                old.implicit = False
+                return old
+            if not old.implicit:
+                raise AlreadyConfiguredError(_explain(old.config, config))
+        new = ObservabilityWriter(config)
+        exchange(new)
+    if old is not None and old.implicit:
+        old.hand_over(new)
+    elif old is not None:
+        old.shutdown()
+    return new
+
+
+def resolve_config(
+    options: Mapping[str, Any], settings: Mapping[str, Any] | None = None
+) -> ObservabilityWriterConfig:
+    """Return the options of a writer made here and now; ``ConfigurationError`` for a wrong one."""
+    defaults = {"file_storage": os.getcwd(), "project_id": "default"}
+    return ObservabilityWriterConfig.resolve(options, settings, defaults)
+
+
+def _explain(old: ObservabilityWriterConfig, new: ObservabilityWriterConfig) -> str:
+    pairs = [(name, getattr(old, name), getattr(new, name)) for name in OPTIONS]
+    changes = ", ".join(f"{name} was {a!r} and is {b!r}" for name, a, b in pairs if a != b)
+    return (
+        f"obswriter is configured already, otherwise: {changes}. Configure it in one place, "
+        f"or pass replace=True to shut the old writer down"
+    )
+
+
+def get_writer() -> ObservabilityWriter:
+    """Return the process-wide writer; without ``configure()`` one is made from the environment."""
+    with _lock:
+        return _writer or _make_implicit(resolve_config({}))
+
+
+def _make_implicit(config: ObservabilityWriterConfig) -> ObservabilityWriter:
+    writer = ObservabilityWriter(config)
+    writer.implicit = True
+    exchange(writer)
+    return writer
+
+
+def current_writer() -> ObservabilityWriter:
+    """``get_writer()`` for those who must not raise: a wrong environment turns recording off."""
+    writer = _writer
+    if writer is not None:
+        return writer
+    try:
+        return get_writer()
+    except Exception as error:
+        config = ObservabilityWriterConfig(file_storage=".", project_id="default", disabled=True)
+        writer = _make_implicit(config)  # first: who logs the error may record
+        with storing():
+            logging.getLogger("obswriter").error("obswriter records nothing: %s", error)
+        return writer
+
+
+def exchange(writer: ObservabilityWriter | None) -> ObservabilityWriter | None:
+    """Put *writer* in the process-wide one's place, and return that; neither is shut down."""
+    global _writer
+    with _lock:
+        before, _writer = _writer, writer
+    return before
+
+
+def flush(timeout: float | None = None) -> FlushResult:
+    """Store everything recorded so far; *timeout* is in seconds."""
+    return _writer.flush(timeout) if _writer is not None else FlushResult()
+
+
+def shutdown(timeout: float | None = None) -> FlushResult:
+    """Flush and end the process-wide writer; later events are dropped and counted."""
+    return _writer.shutdown(timeout) if _writer is not None else FlushResult()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)

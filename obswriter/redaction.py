@@ -1,0 +1,91 @@
+"""What must not be written: passwords, tokens, keys and cookies, known by their names.
+
+The one place where secrets are taken out, before an event's bytes go anywhere.
+"""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from .repair import repair
+
+REDACTED = "REDACTED"
+
+Redact = Callable[[str, Any], Any]
+"""Given a name and its value, returns the value to record: itself, or what stands for it."""
+
+_is_secret = re.compile(
+    r"authorization|cookie|passw|passphrase|secret(?!ar)|credential|jwt|[cx]srf|pwd$|token$|auth$"
+    r"|(?:api|access|private|session|signing|encryption|auth|account)key(?:id)?$|signature$|^sig$"
+).search
+_holds_urls = re.compile(r"(?:url|urlfull|uri|query|target|referer|location|link|href)$").search
+_parameter = re.compile(r"([^?&;#=\s/]+)=([^&;#\s]*)")
+_user = re.compile(r"(//)[^/?#@\s]+@")
+
+_NOTHING: dict[str, Any] = {}
+_SCALARS = frozenset((str, int, float, bool, type(None)))
+MOST_NAMES = 10_000
+_FREE = frozenset(("attributes", "metadata", "input", "output", "events"))
+"""The fields of an event whose contents are the application's."""
+
+
+class Redactor:
+    """Takes secrets out of wire dicts; *custom* is asked about whatever remains."""
+
+    def __init__(self, custom: Redact | None = None) -> None:
+        self._custom = custom
+        self._plain: dict[str, type] = {}  # names whose values of this type need no second look
+
+    def concerns(self, wire: dict[str, Any]) -> bool:
+        """Whether there may be something to take out: most events have flat, harmless names."""
+        kinds = self._plain
+        try:
+            for name, value in wire.get("attributes", _NOTHING).items():
+                if kinds[name] is not type(value):
+                    return True
+        except (AttributeError, KeyError):  # no mapping, or a name not seen before
+            return True
+        return "events" in wire or wire["type"] == "trace" or self._custom is not None
+
+    def clean(self, wire: dict[str, Any]) -> dict[str, Any]:
+        """Return the event without secrets; its attributes stay the caller's own, unchanged."""
+        ours = _FREE & wire.keys()
+        return {**wire, **{name: self._named(name, wire[name]) for name in ours}}
+
+    def _value(self, name: str, value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: self._named(key, inner) for key, inner in value.items()}
+        if isinstance(value, list | tuple):
+            if len(value) == 2 and _is_secret(_letters(value[0])):  # a header and its value
+                return [value[0], REDACTED]
+            return [self._value(name, item) for item in value]
+        if isinstance(value, str):
+            return redact_url(value) if _holds_urls(_letters(name)) else value
+        return value if type(value) in _SCALARS else self._value(name, repair(value))
+
+    def _named(self, name: str, value: Any) -> Any:
+        word = _letters(name)
+        if _is_secret(word):
+            return REDACTED
+        if type(value) in _SCALARS and not _holds_urls(word) and len(self._plain) < MOST_NAMES:
+            self._plain[name] = type(value)
+        if self._custom is not None and not isinstance(value, dict | list | tuple):
+            try:
+                value = self._custom(name, value)
+            except Exception:  # rather nothing than a secret
+                return REDACTED
+        return self._value(name, value)
+
+
+def redact_url(url: str) -> str:
+    """Take secret parameters, and a user with its password, out of a URL or a query string."""
+    safe = _parameter.sub(_redact_parameter, url) if "=" in url else url
+    return _user.sub(rf"\1{REDACTED}@", safe) if "@" in safe else safe
+
+
+def _redact_parameter(match: re.Match[str]) -> str:
+    return f"{match[1]}={REDACTED}" if _is_secret(_letters(match[1])) else match[0]
+
+
+def _letters(name: object) -> str:
+    return re.sub("[^a-z0-9]", "", name.lower()) if isinstance(name, str) else ""

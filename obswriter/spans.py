@@ -1,0 +1,229 @@
+"""``LiveSpan``: a span that is going on, from its beginning to its record."""
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from time import perf_counter_ns, time_ns
+from typing import Any, Literal, Self, TypeAlias, TypeVar
+
+from . import context, lifecycle, process
+from .ids import new_span_id, new_trace_id
+from .lenient import as_attributes, as_text, as_word, exception_attributes, type_name
+from .propagation import SAMPLED, SpanContext
+from .timestamps import iso_from_ns
+from .vocabulary import STATUSES, SpanKind, Status
+
+F = TypeVar("F", bound=Callable[..., Any])
+Attributes: TypeAlias = Mapping[str, Any] | None
+Parent: TypeAlias = context.SpanLike | None
+
+
+class LiveSpan:
+    """A span that is going on: a context manager, and a decorator of functions.
+
+    It ends, and is recorded, where the ``with`` block ends. An exception that leaves the block
+    is added as an event, sets status ``error``, and goes on its way.
+    """
+
+    is_remote = False
+    """Whether this is a span of another process, as ``SpanContext`` is."""
+
+    __slots__ = (
+        "_attributes", "_events", "_extra", "_generation", "_inner", "_kind", "_mark", "_name",
+        "_offset", "_parent", "_previous", "_started", "_status", "_stopped", "baggage", "id",
+        "trace_flags", "trace_id", "tracestate",
+    )  # fmt: skip
+
+    def __init__(
+        self, name: str, kind: SpanKind, attributes: Attributes, parent: Parent, extra: Attributes
+    ) -> None:
+        self._name = name
+        self._kind = kind
+        self._attributes = as_attributes(attributes)
+        self._parent = parent
+        if parent is not None and not issubclass(type(parent), (SpanContext, LiveSpan)):
+            self._parent = None
+        self._extra = extra
+        self._events: list[dict[str, Any]] | None = None
+        self._status: Status = "unset"
+        self._started = self._stopped = self.trace_flags = 0
+        self.id = self.trace_id = self.tracestate = self.baggage = ""
+
+    def __enter__(self) -> Self:
+        writer = process.current_writer()
+        if self._started or writer.disabled:
+            return self
+        self._previous = previous = context.current()
+        parent = self._parent or previous
+        if self._extra is not None and parent is not None and not parent.is_remote:
+            # A trace is a root: within a span of this process it is another, with a link.
+            self._attributes["obswriter.link.trace_id"] = parent.trace_id
+            self._attributes["obswriter.link.span_id"] = parent.id
+            parent = None
+        if parent is None:
+            self.trace_id = new_trace_id()
+            self.trace_flags = writer.flags_of_new_trace(self.trace_id)
+        else:
+            self.trace_id = parent.trace_id
+            self.trace_flags = parent.trace_flags
+            self.tracestate = parent.tracestate
+            self.baggage = parent.baggage
+        self._parent = parent
+        self.id = new_span_id()
+        self._generation = lifecycle.generation
+        context.attach(self)
+        self._started = started = time_ns()
+        self._offset = started - perf_counter_ns()
+        if parent is None or parent.is_remote:
+            self._mark = writer.mark(self._wire(writer.config.project_id, started))
+        return self
+
+    def __exit__(
+        self, kind: object, error: BaseException | None, traceback: object
+    ) -> Literal[False]:
+        if self._started:
+            if error is not None:
+                with suppress(Exception):  # an exception's class may be as hostile as its values
+                    self._note(error)
+            # In another context (a generator closed elsewhere) the current span is not ours.
+            if context.current() is self:
+                previous = self._previous
+                while isinstance(previous, LiveSpan) and not previous._started:  # ended before us
+                    previous = previous._previous
+                context.attach(previous)
+            started, self._started = self._started, 0
+            if self._generation == lifecycle.generation:
+                self._record(started)
+        return False
+
+    def suspend(self) -> None:
+        """Stop being the current span for a while: the code around a generator goes on."""
+        if self._started:
+            self._inner = context.current()  # this span, or one begun within it
+            context.attach(self._previous)
+
+    def resume(self) -> None:
+        """Be the current span again, maybe in another context."""
+        if self._started:
+            self._previous = context.current()
+            context.attach(self._inner or self)
+            self._inner = None
+
+    def stop_clock(self) -> None:
+        """Let the span end now, though its block goes on: what is said later still counts."""
+        if self._started:
+            self._stopped = perf_counter_ns() + self._offset
+
+    def _note(self, error: BaseException) -> None:
+        if isinstance(error, Exception):
+            self.record_exception(error)
+            self._status = "error"
+            self._attributes.setdefault("error.type", type_name(error))
+        else:  # cancelled, interrupted, closed: not a failure of the operation, but visible
+            self._attributes.setdefault("obswriter.ended_by", type_name(error))
+
+    def _record(self, started: int) -> None:
+        stopped = self._stopped or perf_counter_ns() + self._offset
+        now = time_ns()
+        end = recorded = iso_from_ns(now)
+        if not -1000 < now - stopped < 1000:  # stopped before, or the wall clock was set meanwhile
+            end = iso_from_ns(stopped)
+        writer = process.current_writer()
+        wire = self._wire(writer.config.project_id, started)
+        wire["endTime"] = end
+        wire["status"] = self._status
+        if self._events:
+            wire["events"] = self._events
+        wire["recordedAt"] = recorded
+        wires = [wire]
+        parent = self._parent
+        if parent is None or parent.is_remote:
+            wires.append(self._trace_of(wire))  # a local root is also a trace
+            if self._mark is not None:
+                marks, at = self._mark
+                marks.clear(at)
+        left_out = not self.trace_flags & SAMPLED and writer.leaves_out(self._status)
+        for wire in wires:
+            if left_out:
+                writer.drop(wire["type"], "sampled_out")
+            else:
+                writer.append(wire)
+
+    def _wire(self, project_id: str, started: int) -> dict[str, Any]:
+        """What is known of a span when it begins."""
+        wire: dict[str, Any] = {
+            "type": "span",
+            "id": self.id,
+            "traceId": self.trace_id,
+            "projectId": project_id,
+            "name": self._name,
+            "startTime": iso_from_ns(started),
+            "spanKind": self._kind,
+        }
+        if self._parent is not None:
+            wire["parentSpanId"] = self._parent.id
+        if self._attributes:
+            wire["attributes"] = self._attributes
+        return wire
+
+    def _trace_of(self, span: dict[str, Any]) -> dict[str, Any]:
+        wire: dict[str, Any] = {"type": "trace", "id": self.trace_id}
+        for name in ("projectId", "name", "startTime", "endTime", "status"):
+            wire[name] = span[name]
+        extra = (self._extra or {}).items()
+        wire.update((name, value) for name, value in extra if value is not None)
+        wire["recordedAt"] = span["recordedAt"]
+        return wire
+
+    # -- what the block may say --------------------------------------------------------------
+
+    def set_name(self, name: str) -> None:
+        """Rename the span: a web request's route, say, is known only after routing."""
+        self._name = as_text(name)
+
+    def set_attribute(self, name: str, value: Any) -> None:
+        """Set one attribute; the name should be one of OpenTelemetry's where there is one."""
+        self._attributes[name if type(name) is str else as_text(name)] = value
+
+    def set_attributes(self, attributes: Mapping[str, Any]) -> None:
+        """Set several attributes."""
+        self._attributes.update(as_attributes(attributes))
+
+    def set_status(self, status: Status, description: str | None = None) -> None:
+        """Set ``ok``, ``error`` or ``unset``."""
+        self._status = as_word(status, STATUSES, "unset")
+        if description is not None:
+            self._attributes["otel.status_description"] = description
+
+    def add_event(self, name: str, attributes: Attributes = None) -> None:
+        """Note something that happens now."""
+        event: dict[str, Any] = {"name": as_text(name), "timestamp": iso_from_ns(time_ns())}
+        if own := as_attributes(attributes):
+            event["attributes"] = own
+        if self._events is None:
+            self._events = []
+        self._events.append(event)
+
+    def record_exception(self, error: BaseException) -> None:
+        """Add an exception as an event with type, message and stack trace; the status stays."""
+        self.add_event("exception", exception_attributes(error))
+
+    def __call__(self, function: F) -> F:
+        """Decorate a function, coroutine function or (async) generator function."""
+        from .decorate import decorate
+
+        return decorate(function, self._fresh)
+
+    def _fresh(self) -> Self:
+        extra = self._extra and dict(self._extra)
+        return type(self)(self._name, self._kind, self._attributes, self._parent, extra)
+
+
+class LiveTrace(LiveSpan):
+    """The root of a trace, which also has an input, an output and metadata."""
+
+    __slots__ = ()
+    _extra: dict[str, Any]
+
+    def set_output(self, output: Any) -> None:
+        """Say what came out."""
+        self._extra["output"] = output

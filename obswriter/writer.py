@@ -1,0 +1,213 @@
+"""``ObservabilityWriter``: takes events, checks them, and has them kept and stored."""
+
+from collections.abc import Iterable, Mapping
+from time import time_ns
+from typing import Any
+
+from . import context, lifecycle
+from .batcher import EventBatcher
+from .config import ObservabilityWriterConfig
+from .events import Event, Log, Metric, Score, Span, Trace, event_from_mapping
+from .exceptions import WriterShutdownError
+from .interruption import is_interruption
+from .marks import StartMarks
+from .propagation import RANDOM, SAMPLED
+from .results import FlushResult, WriterStats
+from .timestamps import iso_from_ns
+from .vocabulary import EventType
+
+Fields = Mapping[str, Any]
+
+
+class ObservabilityWriter:
+    """Writes events to files in a store. Takes the options of ``ObservabilityWriterConfig``.
+
+    Options that are not given come from ``OBSWRITER_*`` variables. An instance may be used from
+    any thread and outlives a fork: the child goes on with nothing of its parent's.
+    """
+
+    def __init__(self, config: ObservabilityWriterConfig | None = None, **options: Any) -> None:
+        if config is None or options:
+            config = ObservabilityWriterConfig.resolve(options)
+        self.config = config
+        self.disabled = config.disabled
+        self.samples = config.sample_rate < 1
+        self._batcher = EventBatcher(config)
+        self._shut_down = False
+        self.implicit = False  # made by the first event, and gives way to configure()
+        context.load()  # before any fork: one in the middle of an import leaves its lock held
+        lifecycle.watch(self)
+
+    @property
+    def project_id(self) -> str:
+        """The project of events that name none."""
+        return self.config.project_id
+
+    @property
+    def is_shutdown(self) -> bool:
+        """Whether ``shutdown()`` was called."""
+        return self._shut_down
+
+    def record_trace(self, trace: Trace | Fields) -> None:
+        """Record a trace, or a mapping with a trace's fields."""
+        self._record(Trace, trace)
+
+    def record_span(self, span: Span | Fields) -> None:
+        """Record a span, or a mapping with a span's fields."""
+        self._record(Span, span)
+
+    def record_log(self, log: Log | Fields) -> None:
+        """Record a log; without ids of its own it gets the current span's."""
+        self._record(Log, log)
+
+    def record_metric(self, metric: Metric | Fields) -> None:
+        """Record a metric; without ids of its own it gets the current span's."""
+        self._record(Metric, metric)
+
+    def record_score(self, score: Score | Fields) -> None:
+        """Record a score; without ids of its own it gets the current span's."""
+        self._record(Score, score)
+
+    def record_events(self, events: Iterable[Event | Fields]) -> None:
+        """Record all of *events* or, if one is malformed, none. A mapping needs a ``type``."""
+        if self.disabled:
+            return
+        if self._shut_down:
+            raise WriterShutdownError
+        ready = [e if isinstance(e, Event) else _from_any(e) for e in events]
+        self._batcher.add_all([self._wire(event) for event in ready])
+
+    def _record(self, kind: type[Event], event: Event | Fields) -> None:
+        if self.disabled:
+            return
+        if self._shut_down:
+            raise WriterShutdownError
+        if type(event) is not kind:
+            if not isinstance(event, Mapping):
+                name = kind.__name__
+                raise TypeError(f"record_{kind.type}() takes a {name} or a mapping; got {event!r}")
+            event = kind.from_mapping(event)
+        self._batcher.add(self._wire(event))
+
+    def _wire(self, event: Event) -> dict[str, Any]:
+        wire = event.to_wire(self.config.project_id, iso_from_ns(time_ns()))
+        if "traceId" not in wire and "spanId" not in wire and event.type != "trace":
+            add_current_ids(wire)
+        return wire
+
+    def append(self, wire: dict[str, Any]) -> None:
+        """For obswriter's own modules: record a wire dict that is right by construction.
+
+        Never raises. After ``shutdown()`` the event is dropped and counted.
+        """
+        if self._shut_down or self.disabled:
+            self.drop(wire["type"], "shutdown")
+            return
+        try:
+            self._batcher.add(wire)
+        except Exception as error:
+            if is_interruption(error):
+                raise
+            self.drop(wire["type"], "invalid")
+
+    def mark(self, wire: dict[str, Any]) -> tuple[StartMarks, int] | None:
+        """For obswriter's own modules: have it known, should the process die, what was going on.
+
+        *wire* is a span without its end. Returns where to clear the mark, and what.
+        """
+        try:
+            return None if self._shut_down else self._batcher.mark(wire)
+        except Exception as error:
+            if is_interruption(error):
+                raise
+            return None
+
+    def drop(self, type: EventType, reason: str) -> None:
+        """For obswriter's own modules: count an event that could not be recorded."""
+        if not self.disabled:
+            self._batcher.drop(type, reason)
+
+    def flush(self, timeout: float | None = None) -> FlushResult:
+        """Store everything recorded before the call; *timeout* is in seconds.
+
+        Returns when each file has had its turn at the store: what could not be stored is
+        reported, waits in the spool and is tried again. Never raises for the store's errors.
+        """
+        return self._batcher.flush(timeout)
+
+    def shutdown(self, timeout: float | None = None) -> FlushResult:
+        """Flush and end; further events are refused. *timeout* is in seconds.
+
+        Without a timeout, ``shutdown_timeout_ms`` counts. What is left then stays in the spool
+        for the next process, and is reported.
+        """
+        seconds = self.config.shutdown_timeout_ms / 1000 if timeout is None else timeout
+        self._shut_down = True
+        lifecycle.forget(self)
+        return self._batcher.close(seconds)
+
+    async def aflush(self, timeout: float | None = None) -> FlushResult:  # noqa: ASYNC109 (as flush)
+        """``flush()`` without blocking the event loop."""
+        import asyncio
+
+        return await asyncio.to_thread(self.flush, timeout)
+
+    async def ashutdown(self, timeout: float | None = None) -> FlushResult:  # noqa: ASYNC109 (as shutdown)
+        """``shutdown()`` without blocking the event loop."""
+        import asyncio
+
+        return await asyncio.to_thread(self.shutdown, timeout)
+
+    def get_stats(self) -> WriterStats:
+        """Return the counts of this process, all of one moment."""
+        return self._batcher.stats()
+
+    def hand_over(self, successor: "ObservabilityWriter") -> None:
+        """Give everything not stored yet to *successor*, and end."""
+        self._shut_down = True
+        lifecycle.forget(self)
+        self._batcher.hand_over(successor._batcher, self.config.shutdown_timeout_ms / 1000)
+
+    def flags_of_new_trace(self, trace_id: str) -> int:
+        """For obswriter's own modules: whether a trace that begins here is sampled, by its id.
+
+        The last 56 bits are random, as the flag says; the upper share of them is kept, so that
+        services with other rates keep parts of the same traces (OpenTelemetry's TraceState).
+        """
+        left_out = self.samples and int(trace_id[-14:], 16) < (1 - self.config.sample_rate) * 2**56
+        return RANDOM if left_out else RANDOM | SAMPLED
+
+    def leaves_out(self, status: str) -> bool:
+        """For obswriter's own modules: whether a span of a trace that is not sampled is dropped."""
+        return self.samples and not (status == "error" and self.config.sample_errors)
+
+    # -- called by lifecycle.py -------------------------------------------------------------
+
+    def flush_at_exit(self, waited: float, *, threads_run: bool) -> None:
+        """Store what there is, as far as the interpreter still can and has not *waited* enough."""
+        if not self._shut_down:
+            left = max(0.0, self.config.shutdown_timeout_ms / 1000 - waited)
+            self._batcher.end(left, threads_run=threads_run)
+
+    def flush_at_signal(self) -> None:
+        """Store what there is, taking no lock that recording takes."""
+        self.flush(self.config.shutdown_timeout_ms / 1000)
+
+    def after_fork_in_child(self) -> None:
+        """Begin with nothing: files, threads and counts are the parent's."""
+        self._batcher.abandon()
+
+
+def add_current_ids(wire: dict[str, Any]) -> None:
+    """Make an event belong to the current span; ``recordedAt`` stays last."""
+    span = context.current()
+    if span is not None:
+        wire["traceId"] = span.trace_id
+        wire["spanId"] = span.id
+        wire["recordedAt"] = wire.pop("recordedAt")
+
+
+def _from_any(event: Fields) -> Event:
+    if not isinstance(event, Mapping):
+        raise TypeError(f"record_events() takes events and mappings with a 'type'; got {event!r}")
+    return event_from_mapping(event)

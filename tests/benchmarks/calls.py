@@ -1,0 +1,83 @@
+"""Web requests: without anything, with obswriter, with a peer."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from spans import opentelemetry
+from workload import Workload
+
+
+def bare_request(folder: str) -> Workload:
+    """A trivial Starlette route, called as a server would, without a socket."""
+    return _request_work(_application())
+
+
+def obswriter_request(folder: str) -> Workload:
+    """The same behind obswriter's middleware."""
+    import obswriter
+    from obswriter_asgi import ObservabilityMiddleware
+
+    obswriter.configure(file_storage=folder, project_id="bench")
+    work = _request_work(ObservabilityMiddleware(_application())).work
+    return Workload(work, obswriter.flush)
+
+
+def opentelemetry_request(folder: str) -> Workload:
+    """The same behind opentelemetry-instrumentation-asgi, without its send and receive spans."""
+    from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
+
+    provider, _ = opentelemetry(folder)
+    application = OpenTelemetryMiddleware(
+        _application(), tracer_provider=provider, exclude_spans=["receive", "send"]
+    )
+    return Workload(_request_work(application).work, provider.force_flush)
+
+
+def _application() -> Any:
+    from starlette.applications import Starlette
+    from starlette.responses import PlainTextResponse
+    from starlette.routing import Route
+
+    async def order(request: Any) -> PlainTextResponse:
+        return PlainTextResponse("paid")
+
+    return Starlette(routes=[Route("/orders/{id}", order)])
+
+
+def _request_work(application: Any) -> Workload:
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": "GET",
+        "scheme": "http",
+        "path": "/orders/7",
+        "raw_path": b"/orders/7",
+        "query_string": b"",
+        "root_path": "",
+        "headers": [(b"host", b"shop.example.com"), (b"user-agent", b"bench")],
+        "client": ("127.0.0.1", 50000),
+        "server": ("127.0.0.1", 80),
+    }
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Any) -> None:
+        pass
+
+    async def requests(count: int) -> None:
+        for _ in range(count):
+            await application(dict(scope), receive, send)
+
+    runner = asyncio.Runner()
+    return Workload(lambda count: runner.run(requests(count)))
+
+
+WORKLOADS = {
+    "request": obswriter_request,
+    "bare request": bare_request,
+    "opentelemetry request": opentelemetry_request,
+}

@@ -1,0 +1,67 @@
+"""Children forked at a bad moment start clean, and lose nothing; see also the exit matrix."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from obswriter_testsupport.faults import Outcome, run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def assert_complete(outcome: Outcome, at_least: int) -> None:
+    assert outcome.status == 0, outcome.stderr
+    assert len(outcome.acknowledged) >= at_least
+    assert outcome.missing() == set()
+    assert outcome.duplicated() == []
+
+
+def test_a_child_forked_while_a_file_is_being_closed_begins_clean_all_the_same(
+    tmp_path: Path,
+) -> None:
+    """Between closing a descriptor and forgetting it another thread may fork."""
+    script = """
+obswriter.configure()
+record("parent")
+[bucket] = obswriter.get_writer()._batcher._buckets.values()
+os.close(bucket.segment.fd)
+pid = os.fork()
+if pid == 0:
+    record("child")
+    sys.exit(0)
+_, status = os.waitpid(pid, 0)
+assert status == 0
+bucket.segment.fd = os.open(bucket.segment.path, os.O_RDWR)
+"""
+    assert_complete(run(script, tmp_path), 2)
+
+
+def test_forks_while_threads_record_and_flush_neither_hang_nor_repeat(tmp_path: Path) -> None:
+    script = """
+import warnings
+warnings.simplefilter("ignore", DeprecationWarning)
+obswriter.configure(batch_size=50)
+stop = threading.Event()
+def work(name):
+    number = 0
+    while not stop.is_set():
+        record(f"{name} {number}")
+        number += 1
+        if number % 200 == 0:
+            obswriter.flush()
+threads = [threading.Thread(target=work, args=(f"thread {n}",)) for n in range(3)]
+for thread in threads: thread.start()
+for fork in range(40):
+    pid = os.fork()
+    if pid == 0:
+        for number in range(20):
+            record(f"child {fork} {number}")
+        obswriter.flush()
+        os._exit(0)
+    _, status = os.waitpid(pid, 0)
+    assert status == 0
+stop.set()
+for thread in threads: thread.join()
+"""
+    assert_complete(run(script, tmp_path), 800)

@@ -1,0 +1,177 @@
+"""Several Unix users on one store: web server, worker, and somebody running a command as root."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from obswriter.config import OPTIONS
+from obswriter_testsupport.faults import Outcome, run
+from obswriter_testsupport.stores import folder_for_everybody
+
+pytestmark = pytest.mark.skipif(
+    sys.platform == "win32" or os.getuid() != 0, reason="only root can be several users"
+)
+
+GROUP = 12000
+
+AS_USER = f"""
+# All that is needed later: where this interpreter lies, other users may not be able to read.
+import concurrent.futures.thread, urllib.parse, obswriter.carrier
+obswriter.configure, obswriter.Log, obswriter.flush, obswriter.context.load()
+user, mask = int(os.environ["AS_USER"]), int(os.environ["AS_UMASK"], 8)
+os.umask(mask)
+os.setgroups([])
+if user:
+    os.setgid({GROUP})
+    os.setuid(user)
+"""
+
+RECORD = """
+obswriter.configure(flush_interval_ms=0, retry_initial_ms=1)
+for number in range(20):
+    record(f"{user} {number}")
+"""
+
+SHUTDOWN = """
+result = obswriter.shutdown()
+if result.errors:
+    [error] = result.errors
+    print(type(error.error).__name__, error.event_count, file=sys.stderr)
+"""
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    with folder_for_everybody() as folder:
+        yield folder
+
+
+def make_store(folder: Path, mode: int) -> Path:
+    store = folder / "store"
+    store.mkdir()
+    os.chown(store, 0, GROUP)
+    store.chmod(mode)
+    return store
+
+
+def run_as(
+    user: int, store: Path, script: str = RECORD + SHUTDOWN, *, umask: int = 0o022, **more: str
+) -> Outcome:
+    environ = {"AS_USER": str(user), "AS_UMASK": f"{umask:o}", "PYTHONDEVMODE": "", **more}
+    return run(AS_USER + script, store, **environ)
+
+
+def assert_stored(*outcomes: Outcome) -> None:
+    for outcome in outcomes:
+        assert (outcome.status, outcome.stderr) == (0, "")
+        assert len(outcome.acknowledged) == 20
+        assert outcome.missing() == set()
+    assert outcomes[0].stored().total() == 20 * len(outcomes)
+
+
+@pytest.mark.parametrize(
+    ("mode", "umask"),
+    [
+        pytest.param(0o1777, 0o000, id="sticky, and a umask that keeps nobody out"),
+        pytest.param(0o2775, 0o002, id="setgid, and a umask that lets the group in"),
+    ],
+)
+@pytest.mark.parametrize("first", [0, 12001])
+def test_users_whose_umask_lets_each_other_in_share_a_store(
+    mode: int, umask: int, first: int, folder: Path
+) -> None:
+    store = make_store(folder, mode)
+    users = [first, *({0, 12001, 12002} - {first})]
+    assert_stored(*[run_as(user, store, umask=umask) for user in users])
+
+
+@pytest.mark.skipif("dir_mode" not in OPTIONS, reason="there is no option dir_mode")
+@pytest.mark.parametrize(
+    ("mode", "dir_mode", "file_mode"), [(0o1777, "1777", "644"), (0o2775, "2775", "664")]
+)
+def test_with_dir_mode_users_share_a_store_whatever_their_umask(
+    mode: int, dir_mode: str, file_mode: str, folder: Path
+) -> None:
+    store = make_store(folder, mode)
+    modes = {"OBSWRITER_DIR_MODE": dir_mode, "OBSWRITER_FILE_MODE": file_mode}
+    outcomes = [run_as(user, store, umask=0o027, **modes) for user in (0, 12001, 12002)]
+    assert_stored(*outcomes)
+    data = store / "observability" / "log" / "default"
+    assert {path.stat().st_mode & 0o7777 for path in (data, data.parent, data.parent.parent)} == {
+        int(dir_mode, 8)
+    }
+    assert {path.stat().st_mode & 0o777 for path in data.glob("*.jsonl")} == {int(file_mode, 8)}
+
+
+def test_the_spool_of_each_user_is_closed_to_the_others_whatever_the_umask(folder: Path) -> None:
+    store = make_store(folder, 0o777)
+    for user in (0, 12001, 12002):
+        run_as(user, store, umask=0o000)
+    spool = store / "observability" / ".spool"
+    assert spool.stat().st_mode & 0o7777 == 0o1777
+    homes = {int(path.name): path.stat() for path in spool.iterdir()}
+    assert set(homes) == {0, 12001, 12002}
+    assert all(status.st_uid == user for user, status in homes.items())
+    assert {status.st_mode & 0o777 for status in homes.values()} == {0o700}
+
+
+def test_who_may_not_write_in_the_store_keeps_the_events_in_the_spool_until_he_may(
+    folder: Path,
+) -> None:
+    """Root's command came first, with an ordinary umask: its directories are root's alone."""
+    store = make_store(folder, 0o777)
+    assert_stored(run_as(0, store))
+    refused = {user: run_as(user, store) for user in (12001, 12002)}
+    for outcome in refused.values():
+        assert outcome.status == 0, outcome.stderr
+        assert outcome.stderr.startswith("obswriter: the store refused a file"), outcome.stderr
+        assert outcome.stderr.endswith("PermissionError 20\n")
+        assert outcome.missing() == set(outcome.acknowledged)
+    for folder in (store / "observability" / "log", store / "observability" / "log" / "default"):
+        folder.chmod(0o777)
+    for user, outcome in refused.items():
+        next_start = "obswriter.configure()\nrecord(f'{user} again')\nobswriter.flush()"
+        assert run_as(user, store, next_start).status == 0
+        assert outcome.missing() == set()
+        assert outcome.duplicated() == []
+
+
+def test_who_cannot_even_have_a_spool_in_the_store_is_told_so_and_runs_on(folder: Path) -> None:
+    """Another program made ``observability`` before, as root, and no spool in it."""
+    store = make_store(folder, 0o777)
+    (store / "observability").mkdir(mode=0o755)
+    outcome = run_as(12001, store)
+    assert outcome.status == 0, outcome.stderr
+    assert outcome.stderr.startswith("obswriter: events are kept in memory"), outcome.stderr
+    assert outcome.stderr.endswith("PermissionError 20\n")
+    assert outcome.stored() == {}
+
+
+def test_a_spool_directory_planted_by_another_user_is_not_used(folder: Path) -> None:
+    store = make_store(folder, 0o777)
+    home = store / "observability" / ".spool" / "12001"
+    home.mkdir(parents=True)
+    for path in (home, *home.parents[:2]):
+        path.chmod(0o1777)
+    os.chown(home, 12002, GROUP)
+    assert run_as(12001, store, umask=0).status == 0
+    assert list(home.iterdir()) == []
+
+
+def test_root_may_adopt_what_another_user_left_and_no_other_user_may(folder: Path) -> None:
+    from obswriter.adoption import adopt
+    from obswriter.storage import LocalStorage
+
+    store = make_store(folder, 0o777)
+    outcome = run_as(12001, store, RECORD + "os.kill(os.getpid(), 9)", umask=0)
+    assert outcome.status == -9
+    other = run_as(12002, store, umask=0)
+    assert outcome.missing() == set(outcome.acknowledged)
+    [family] = (store / "observability" / ".spool" / "12001").iterdir()
+    assert adopt(str(family), LocalStorage(store), "observability").events == 20
+    assert outcome.missing() == other.missing() == set()

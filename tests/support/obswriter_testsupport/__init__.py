@@ -1,0 +1,1 @@
+"""What obswriter's own tests share; no test of its own, and nothing here is installed."""
