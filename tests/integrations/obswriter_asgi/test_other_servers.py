@@ -59,12 +59,9 @@ app.add_middleware(ObservabilityMiddleware)
 
 SERVERS = {
     "granian": ["granian", "--interface", "asgi", "--port", "{port}", "shop:app"],
-    "granian-rust-tasks": [
-        "granian", "--interface", "asgi", "--task-impl", "rust", "--port", "{port}", "shop:app",
-    ],
     "hypercorn": ["hypercorn", "--bind", "127.0.0.1:{port}", "shop:app"],
     "hypercorn-trio": ["hypercorn", "-k", "trio", "--bind", "127.0.0.1:{port}", "shop:app"],
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("http2", [False, True], ids=["http1", "http2"])
