@@ -14,15 +14,22 @@ Begin = Callable[[], "LiveSpan"]
 
 def decorate(function: F, begin: Begin) -> F:
     """Wrap *function* in one of its own kind; *begin* makes the span of one call."""
-    if inspect.isasyncgenfunction(function):
+    inner = getattr(function, "__func__", function)  # of a staticmethod, say
+    kinds = inner, vars(type(inner)).get("__call__")  # an object may be called, too
+    if any(map(inspect.isasyncgenfunction, kinds)):
         wrap = _async_generator
-    elif inspect.isgeneratorfunction(function):
-        wrap = _generator
-    elif inspect.iscoroutinefunction(function):
+    elif any(map(_is_coroutine_function, kinds)):
         wrap = _coroutine
+    elif any(map(inspect.isgeneratorfunction, kinds)):
+        wrap = _generator
     else:
         wrap = _plain
     return cast("F", functools.wraps(function)(wrap(function, begin)))
+
+
+def _is_coroutine_function(function: Any) -> bool:
+    flags = getattr(getattr(function, "__code__", None), "co_flags", 0)  # types.coroutine's
+    return inspect.iscoroutinefunction(function) or bool(flags & inspect.CO_ITERABLE_COROUTINE)
 
 
 def _plain(function: Callable[..., Any], begin: Begin) -> Callable[..., Any]:

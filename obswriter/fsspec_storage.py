@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from .exceptions import ConfigurationError
-from .storage import FileInfo, checked_path
+from .storage import FileInfo, LocalStorage, checked_path
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -65,6 +65,8 @@ class FsspecStorage:
         return f"FsspecStorage({self.destination!r})"
 
     def _full(self, path: str) -> str:
+        if "file" in self._protocols:
+            LocalStorage(self.root).local_path(path)  # no link may lead out of it
         return self._prefix + checked_path(path)
 
     def write(self, path: str, data: bytes) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
+from .interruption import pass_on_interruption
 from .repair import repair
 
 W = TypeVar("W", bound=str)
@@ -28,8 +29,8 @@ def as_attributes(attributes: object) -> dict[str, Any]:
     try:
         if isinstance(attributes, Mapping):
             return dict(attributes)
-    except Exception:
-        pass
+    except Exception as error:
+        pass_on_interruption(error)
     return {"value": attributes}
 
 

@@ -7,6 +7,9 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import orjson
+
+from .interruption import pass_on_interruption
 from .repair import repair
 
 REDACTED = "REDACTED"
@@ -19,7 +22,8 @@ _is_secret = re.compile(
     r"|(?:api|access|private|session|signing|encryption|auth|account)key(?:id)?$|signature$|^sig$"
 ).search
 _holds_urls = re.compile(r"(?:url|urlfull|uri|query|target|referer|location|link|href)$").search
-_parameter = re.compile(r"([^?&;#=\s/]+)=([^&;#\s]*)")
+# Each begins where a name can begin, and nowhere within one: a long text takes no long time.
+_parameter = re.compile(r"(?<![^?&;#=\s/])([^?&;#=\s/]+)=([^&;#\s]*)")
 _user = re.compile(r"(//)[^/?#@\s]+@")
 
 _NOTHING: dict[str, Any] = {}
@@ -43,25 +47,30 @@ class Redactor:
             for name, value in wire.get("attributes", _NOTHING).items():
                 if kinds[name] is not type(value):
                     return True
-        except (AttributeError, KeyError):  # no mapping, or a name not seen before
+        except (AttributeError, KeyError, RuntimeError):  # no mapping, a new name, or it changes
             return True
         return "events" in wire or wire["type"] == "trace" or self._custom is not None
 
-    def clean(self, wire: dict[str, Any]) -> dict[str, Any]:
-        """Return the event without secrets; its attributes stay the caller's own, unchanged."""
-        ours = _FREE & wire.keys()
-        return {**wire, **{name: self._named(name, wire[name]) for name in ours}}
+    def clean(self, line: bytes) -> dict[str, Any]:
+        """Return a line's object without secrets."""
+        wire: dict[str, Any] = orjson.loads(line)
+        for name in _FREE & wire.keys():
+            try:
+                wire[name] = self._named(name, wire[name])
+            except RecursionError:  # nested deeper than the stack has room for
+                wire[name] = {name: REDACTED}
+        return wire
 
     def _value(self, name: str, value: Any) -> Any:
         if isinstance(value, dict):
             return {key: self._named(key, inner) for key, inner in value.items()}
-        if isinstance(value, list | tuple):
+        if isinstance(value, list):
             if len(value) == 2 and _is_secret(_letters(value[0])):  # a header and its value
                 return [value[0], REDACTED]
             return [self._value(name, item) for item in value]
-        if isinstance(value, str):
-            return redact_url(value) if _holds_urls(_letters(name)) else value
-        return value if type(value) in _SCALARS else self._value(name, repair(value))
+        if isinstance(value, str) and _holds_urls(_letters(name)):
+            return redact_url(value)
+        return value
 
     def _named(self, name: str, value: Any) -> Any:
         word = _letters(name)
@@ -69,10 +78,11 @@ class Redactor:
             return REDACTED
         if type(value) in _SCALARS and not _holds_urls(word) and len(self._plain) < MOST_NAMES:
             self._plain[name] = type(value)
-        if self._custom is not None and not isinstance(value, dict | list | tuple):
+        if self._custom is not None and not isinstance(value, dict | list):
             try:
-                value = self._custom(name, value)
-            except Exception:  # rather nothing than a secret
+                value = repair(self._custom(name, value))
+            except Exception as error:  # rather nothing than a secret
+                pass_on_interruption(error)
                 return REDACTED
         return self._value(name, value)
 

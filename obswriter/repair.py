@@ -14,11 +14,13 @@ from uuid import UUID
 
 import orjson
 
+from .interruption import pass_on_interruption
 from .timestamps import iso_from_datetime
 
 MAX_DEPTH = 100
 MAX_VALUES = 200_000
 MAX_REPR = 4096
+TIME = 27  # characters of a time: it is never cut
 
 _ESCAPE = "backslashreplace"
 
@@ -53,8 +55,9 @@ class _Repair:
         self.above.add(id(value))
         try:
             return self._convert(value)
-        except Exception:
-            return _representation(value)
+        except Exception as error:
+            pass_on_interruption(error)
+            return self._representation(value)
         finally:
             self.above.discard(id(value))
 
@@ -67,7 +70,7 @@ class _Repair:
             return self.mapping((name, getattr(value, name, None)) for name in names)
         if hasattr(type(value), "tolist") and hasattr(type(value), "dtype"):  # numpy and its kin
             return self.value(value.tolist())
-        return _representation(value)
+        return self._representation(value)
 
     def mapping(self, items: Iterable[tuple[object, object]]) -> dict[str, Any]:
         result: dict[str, Any] = {}
@@ -75,9 +78,7 @@ class _Repair:
             name = self.value(key)
             if not isinstance(name, str):
                 name = orjson.dumps(name).decode()
-            while name in result:  # 1 and "1" are two keys in Python
-                name += f"#{len(result) + 1}"
-            result[name] = self.value(value)
+            result[_unused(name, result)] = self.value(value)  # 1 and "1" are two keys in Python
         return result
 
     def sequence(self, items: Iterable[object]) -> list[Any]:
@@ -89,6 +90,21 @@ class _Repair:
             yield item
             if self.left < 0:
                 return
+
+    def _representation(self, value: object) -> str:
+        try:
+            text = _text(cut(str.__str__(repr(value)), MAX_REPR))
+        except Exception as error:
+            pass_on_interruption(error)
+            text = f"<unprintable {type.__dict__['__name__'].__get__(type(value))}>"
+        self.left -= len(text) // 32  # many long ones would fill the memory
+        return text
+
+
+def _unused(name: str, names: Mapping[str, Any]) -> str:
+    while name in names:
+        name += f"#{len(names) + 1}"
+    return name
 
 
 def _text(value: str) -> str:
@@ -102,13 +118,6 @@ def _integer(value: Any) -> int | str:
         return plain
     # Decimal digits of a huge integer take quadratic time, and Python refuses them.
     return str(plain) if plain.bit_length() < 4096 else hex(plain)
-
-
-def _representation(value: object) -> str:
-    try:
-        return _text(cut(str.__str__(repr(value)), MAX_REPR))
-    except Exception:
-        return f"<unprintable {type.__dict__['__name__'].__get__(type(value))}>"
 
 
 # In this order: an Enum may be a str or an int, a datetime is a date, each number a Complex.
@@ -156,6 +165,8 @@ def cut(value: Any, limit: int) -> Any:
     """Return a repaired value without what goes beyond *limit* characters, items or keys."""
     if not isinstance(value, str | list | dict):
         return value
+    if isinstance(value, str):
+        limit = max(limit, TIME)
     mark = f"…[cut {len(value) - limit} of {len(value)}]" if len(value) > limit else ""
     if isinstance(value, str):
         return value[:limit] + mark
@@ -163,5 +174,7 @@ def cut(value: Any, limit: int) -> Any:
         items = [cut(item, limit) for item in value[:limit]]
         # A span's events stay objects that have a name.
         return [*items, {"name": mark} if isinstance(value[0], dict) else mark] if mark else items
-    entries = {cut(key, limit): cut(value[key], limit) for key in islice(value, limit)}
+    entries: dict[str, Any] = {}
+    for key in islice(value, limit):
+        entries[_unused(cut(key, limit), entries)] = cut(value[key], limit)
     return {**entries, "obswriter.cut": mark} if mark else entries

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from .events import Event, event_from_mapping
-from .interruption import is_interruption
+from .interruption import pass_on_interruption
 from .redaction import Redactor
 from .repair import repair, shorten
 from .timestamps import iso_from_ns
@@ -44,13 +44,12 @@ def encode(
         data = _dumps(wire, None, _STRICT)
         repaired = False
     except Exception as error:  # orjson passes on what a hostile object raises
-        if is_interruption(error):
-            raise
+        pass_on_interruption(error)
         wire = {name: repair(value) for name, value in wire.items()}
         data = _dumps(wire, None, _STRICT)
         repaired = True
     if redactor is not None and redactor.concerns(wire):
-        data = _dumps(redactor.clean(wire), None, _STRICT)
+        data = _dumps(redactor.clean(data), None, _STRICT)
     if len(data) <= max_size:
         return data, repaired
     return _dumps(shorten(data, max_size), None, _STRICT), True

@@ -141,7 +141,7 @@ def default_home(
     if spool_dir is not None:
         return Path(os.path.abspath(os.path.expanduser(spool_dir))) / user
     if isinstance(storage, LocalStorage) and is_local_disk(storage.root):
-        return storage.root / base_path / ".spool" / user
+        return (storage.local_path(base_path) if base_path else storage.root) / ".spool" / user
     state = Path(os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state"))
     existing = next(folder for folder in (state, *state.parents) if folder.exists())
     if state.is_absolute() and os.access(existing, os.W_OK):

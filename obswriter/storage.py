@@ -79,11 +79,14 @@ class LocalStorage:
 
     def local_path(self, path: str) -> Path:
         """Return where *path* lies on the disk; ``StorageError`` if a link leads elsewhere."""
-        full = self.root / checked_path(path)
-        root, real = os.path.realpath(self.root), os.path.realpath(full)
-        if os.path.commonpath((real, root)) != root:
-            raise StorageError(f"{path!r} leads out of the store {root!r} to {real!r}")
-        return full
+        full = str(self.root)
+        for part in checked_path(path).split("/"):
+            full = f"{full}/{part}"
+            if os.path.islink(full):
+                root, real = os.path.realpath(self.root), os.path.realpath(self.root / path)
+                if os.path.commonpath((real, root)) != root:
+                    raise StorageError(f"{path!r} leads out of the store {root!r} to {real!r}")
+        return Path(full)
 
     def _target(self, path: str) -> Path:
         target = self.local_path(path)
@@ -129,10 +132,10 @@ class LocalStorage:
         for folder, folders, names in os.walk(top):
             folders[:] = [name for name in folders if not name.startswith(".")]
             for full in (Path(folder, name) for name in names if not name.startswith(".")):
-                with suppress(FileNotFoundError):  # moved or deleted meanwhile
-                    status = full.stat()
-                    modified = datetime.fromtimestamp(status.st_mtime, UTC)
+                with suppress(OSError):  # moved or deleted meanwhile, or a link that leads out
                     path = full.relative_to(self.root).as_posix()
+                    status = self.local_path(path).stat()
+                    modified = datetime.fromtimestamp(status.st_mtime, UTC)
                     found.append(FileInfo(path, status.st_size, modified))
         return sorted(found, key=lambda info: info.path)
 
@@ -186,7 +189,7 @@ def open_storage(
 
     ``ConfigurationError`` for anything else. A local path or ``file://`` never loads fsspec.
     """
-    if isinstance(where, str) and where.startswith("file:/"):
+    if isinstance(where, str) and where.startswith(("file:/", "local:/")):
         from urllib.parse import unquote, urlsplit
 
         parts = urlsplit(where)

@@ -58,8 +58,8 @@ def current_span() -> context.SpanLike | None:
 
 def observe(function: F) -> F:
     """Decorate a function: each call is a span named after it."""
-    name = getattr(function, "__qualname__", None)
-    return span(name or repr(function))(function)
+    inner = getattr(function, "func", function)  # a partial's arguments are nobody's business
+    return span(getattr(inner, "__qualname__", type(inner).__qualname__))(function)
 
 
 _LEVEL_NAMES = {"warning": "warn", "critical": "fatal", "exception": "error", "trace": "debug"}

@@ -9,7 +9,7 @@ from .batcher import EventBatcher
 from .config import ObservabilityWriterConfig
 from .events import Event, Log, Metric, Score, Span, Trace, event_from_mapping
 from .exceptions import WriterShutdownError
-from .interruption import is_interruption
+from .interruption import pass_on_interruption
 from .marks import StartMarks
 from .propagation import RANDOM, SAMPLED
 from .results import FlushResult, WriterStats
@@ -106,8 +106,7 @@ class ObservabilityWriter:
         try:
             self._batcher.add(wire)
         except Exception as error:
-            if is_interruption(error):
-                raise
+            pass_on_interruption(error)
             self.drop(wire["type"], "invalid")
 
     def mark(self, wire: dict[str, Any]) -> tuple[StartMarks, int] | None:
@@ -118,8 +117,7 @@ class ObservabilityWriter:
         try:
             return None if self._shut_down else self._batcher.mark(wire)
         except Exception as error:
-            if is_interruption(error):
-                raise
+            pass_on_interruption(error)
             return None
 
     def drop(self, type: EventType, reason: str) -> None:

@@ -337,3 +337,18 @@ def test_a_local_file_system_without_a_root_starts_at_the_working_directory(
 def test_a_child_process_has_its_own_file_system(tmp_path: Path) -> None:
     listed = run(ACROSS_A_FORK, f"local://{tmp_path}")
     assert listed == "parent.jsonl processed/child.jsonl"
+
+
+def test_a_local_file_system_is_confined_too(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "secret").write_text("x")
+    (tmp_path / "root").mkdir()
+    (tmp_path / "root" / "link").symlink_to(tmp_path / "out")
+    for storage in (
+        FsspecStorage(LocalFileSystem(), str(tmp_path / "root")),
+        open_storage(f"local://{tmp_path}/root"),
+    ):
+        with pytest.raises(StorageError, match="leads out of the store"):
+            storage.read("link/secret")
+        with pytest.raises(StorageError, match="leads out of the store"):
+            storage.write("link/w", b"1")

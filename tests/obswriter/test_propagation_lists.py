@@ -148,3 +148,14 @@ def test_a_key_that_no_header_can_carry_is_refused() -> None:
 def test_without_a_span_nothing_is_carried() -> None:
     set_baggage("tenant", "acme")
     assert get_baggage() == {}
+
+
+@pytest.mark.parametrize("end", ["", "\x7f", "\xe9", "=", ";"])
+def test_a_hostile_baggage_takes_no_long_time(end: str) -> None:
+    """Exponential, it would not end before the sun does: the timeout of a test is sooner."""
+    parse_baggage("a=b" + ";" * 4000 + end)
+    parse_baggage("a=b" + " ; " * 2000 + end)
+
+
+def test_the_properties_of_baggage_are_carried_along() -> None:
+    assert parse_baggage("a=b;p;q=1 ; r\t;s") == "a=b;p;q=1 ; r\t;s"

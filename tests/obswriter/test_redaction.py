@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -188,6 +189,58 @@ def test_a_callable_that_fails_costs_the_value_and_not_the_event() -> None:
     assert orjson.loads(data)["attributes"] == {"a": REDACTED}
 
 
+@pytest.mark.parametrize("returned", ["\ud800", 2**70, {1: 2}, object(), [{2: {3}}]], ids=type)
+def test_whatever_a_callable_returns_can_be_written(returned: Any) -> None:
+    redactor = Redactor(lambda name, value: returned if name == "a" else value)
+    assert "a" in orjson.loads(line(wire(attributes={"a": 1, "b": 2}), redactor))["attributes"]
+
+
+def test_what_another_thread_changes_meanwhile_costs_no_event() -> None:
+    """The bytes are made once: what the caller changes later is not looked at again."""
+    state: dict[str, Any] = {"jobs": {"job": "tea", "password": SECRET}}
+
+    def change(name: str, value: Any) -> Any:
+        state["jobs"].clear()
+        state.clear()
+        return value
+
+    data = line(wire(attributes=state), Redactor(change))
+    assert orjson.loads(data)["attributes"] == {"jobs": {"job": "tea", "password": REDACTED}}
+
+
+class Changing(dict[str, Any]):
+    def items(self) -> Any:
+        raise RuntimeError("dictionary changed size during iteration")
+
+
+def test_attributes_that_change_while_they_are_looked_through_are_looked_through_again() -> None:
+    event = wire(attributes=Changing(password=SECRET))
+    assert Redactor().concerns(event)
+
+
+def test_what_is_nested_deeper_than_the_stack_has_room_for_is_left_out_whole() -> None:
+    value: Any = SECRET
+    for _ in range(240):
+        value = {"a": value}
+
+    def descend(left: int) -> bytes:
+        return descend(left - 1) if left else line(wire(attributes={"v": value}))
+
+    data = descend(sys.getrecursionlimit() - 400)
+    assert SECRET.encode() not in data
+    assert orjson.loads(data)["type"] == "span"
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["?=" + "a" * 200_000, "/" + "//" * 100_000, "a=" * 100_000, "?" * 200_000],
+    ids=["one name", "slashes", "names", "marks"],
+)
+def test_a_long_query_takes_no_long_time(query: str) -> None:
+    """Quadratic, each of these would take minutes: the timeout of a test ends them."""
+    assert len(redact_url(query)) == len(query)
+
+
 def test_it_is_an_option_of_the_writer() -> None:
     with capture(redact=False) as off:
         obswriter.log("info", "m", attributes={"password": SECRET})
@@ -202,7 +255,7 @@ def test_it_is_an_option_of_the_writer() -> None:
 def test_the_names_it_remembers_are_bounded() -> None:
     redactor = Redactor()
     for number in range(MOST_NAMES + 100):
-        redactor.clean(wire(attributes={f"name {number}": 1}))
+        redactor.clean(orjson.dumps(wire(attributes={f"name {number}": 1})))
     assert len(redactor._plain) == MOST_NAMES
     data = line(wire(attributes={"one more": 1, "password": SECRET}), redactor)
     assert orjson.loads(data)["attributes"] == {"one more": 1, "password": REDACTED}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import uuid
 from collections import deque
 from collections.abc import Callable
@@ -19,7 +20,7 @@ import pytest
 from hypothesis import given
 
 from obswriter import repair as repair_module
-from obswriter.repair import MAX_DEPTH, repair
+from obswriter.repair import MAX_DEPTH, repair, shorten
 from obswriter_testsupport import values as v
 
 READABLE: list[tuple[Any, Any]] = [
@@ -221,3 +222,47 @@ def test_interrupting_the_program_is_not_swallowed() -> None:
 
     with pytest.raises(KeyboardInterrupt):
         repair(Impatient())
+
+
+def test_many_long_representations_stay_within_bounds() -> None:
+    class Long:
+        def __repr__(self) -> str:
+            return "x" * 10_000
+
+    assert len(orjson.dumps(repair([Long()] * 100_000))) < 10 * 2**20
+
+
+def test_what_a_signal_handler_raises_within_a_representation_reaches_the_application() -> None:
+    """Celery's soft time limit does this, in whichever line of Python it strikes."""
+    before = signal.signal(signal.SIGUSR1, _raise_timeout)
+    try:
+        for value in (Interrupted(), [Interrupted()], {"a": {Interrupted()}}):
+            with pytest.raises(TimeoutError, match="soft"):
+                repair(value)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+
+class Interrupted:
+    def __repr__(self) -> str:
+        signal.raise_signal(signal.SIGUSR1)
+        return "not reached"
+
+
+def _raise_timeout(number: int, frame: object) -> None:
+    raise TimeoutError("soft")
+
+
+def test_times_within_are_never_cut_and_names_that_become_alike_are_all_kept() -> None:
+    moment = "2026-01-23T12:00:00.000123Z"
+    events = [{"name": "x" * 60, "timestamp": moment} for _ in range(64)]
+    attributes = {"k" * 200 + f"{number:02}": "v" * 60 for number in range(20)}
+    line = orjson.dumps({"type": "span", "events": events, "attributes": attributes})
+    short = shorten(line, 4096)
+    kept = [event for event in short["events"] if not event["name"].startswith("…[cut")]
+    assert kept
+    assert {event["timestamp"] for event in kept} == {moment}
+    there = [name for name in short["attributes"] if name != "obswriter.cut"]
+    assert len(there) > 1
+    if len(there) < 20:
+        assert f"cut {20 - len(there)} of 20" in short["attributes"]["obswriter.cut"]

@@ -61,7 +61,12 @@ class TestLocalStorage(FileStorageSuite):
                 call()
         assert (outside / "x.jsonl").read_bytes() == b"secret"
         assert sorted(outside.iterdir()) == [outside / "x.jsonl"]
-        assert paths(storage) == ["file.jsonl", "x.jsonl"]
+        assert paths(storage) == ["x.jsonl"]
+
+    def test_a_link_to_itself_is_no_file(self, storage: LocalStorage) -> None:
+        storage.write("x.jsonl", b"1")
+        (storage.root / "loop").symlink_to("loop")
+        assert paths(storage) == ["x.jsonl"]
 
     def test_making_one_makes_no_directory(self, storage: LocalStorage) -> None:
         assert storage.list() == []
