@@ -14,7 +14,7 @@ from .events import Metric
 from .file_naming import generate_file_name
 from .marks import SLOT, StartMarks
 from .redaction import Redactor
-from .results import Account, FlushResult, WriterStats
+from .results import FlushResult, WriterStats
 from .segment import MappedSegment, Segment
 from .serializer import encode
 from .storage import LocalStorage, open_storage, storing
@@ -31,7 +31,6 @@ class _Bucket:
 
     type: EventType
     project_id: str
-    account: Account
     segment: Segment
     begun_at: float = 0.0
     spare: Segment | None = None
@@ -87,7 +86,6 @@ class EventBatcher:
                 segment.torn = True
                 raise
             segment.count += 1
-            bucket.account.recorded += 1
             if repaired:
                 self._repaired += 1
             if segment.count >= self._batch_size:
@@ -115,13 +113,10 @@ class EventBatcher:
     def drop(self, type: EventType, reason: str, count: int = 1) -> None:
         """Count events that are not recorded, and why."""
         with self._lock:
-            account = self.carrier.accounts[type]
-            account.recorded += count
-            account.dropped[reason] += count
+            self.carrier.dropped[type, reason] += count
 
     def _new_bucket(self, type: EventType, project_id: str) -> _Bucket:
-        bucket = _Bucket(type, project_id, self.carrier.accounts[type], self._none)
-        return self._buckets.setdefault((type, project_id), bucket)
+        return self._buckets.setdefault((type, project_id), _Bucket(type, project_id, self._none))
 
     def _make_room(self, bucket: _Bucket, size: int) -> None:
         segment = bucket.segment
@@ -174,24 +169,23 @@ class EventBatcher:
     def _report_drops(self) -> None:
         """Write beside the data what is missing from it, for whoever has only the files."""
         self._reported_at = time.monotonic()
-        for type, account in self.carrier.accounts.items():
-            with self._lock:
-                news = account.dropped - account.reported
-                account.reported += news
-            for reason, count in news.items():
-                event = Metric(
-                    name="obswriter.events.dropped",
-                    value=count,
-                    unit="{event}",
-                    attributes={"obswriter.event.type": type, "obswriter.reason": reason},
-                )
-                wire = event.to_wire(self.config.project_id, iso_from_ns(time.time_ns()))
-                segment = self.add(wire)
-                segment.notes.append((type, reason, count))
-                if segment.state == "dropped":
-                    account.reported[reason] -= count
-                total = f"{account.dropped[reason]} in all"
-                self.carrier.warn(f"{type} events were dropped ({reason})", total)
+        carrier = self.carrier
+        with self._lock:
+            news = carrier.dropped - carrier.reported
+            carrier.reported += news
+        for (type, reason), count in news.items():
+            event = Metric(
+                name="obswriter.events.dropped",
+                value=count,
+                unit="{event}",
+                attributes={"obswriter.event.type": type, "obswriter.reason": reason},
+            )
+            segment = self.add(event.to_wire(self.config.project_id, iso_from_ns(time.time_ns())))
+            segment.notes[type, reason] += count
+            if segment.state == "dropped":
+                carrier.reported[type, reason] -= count
+            total = f"{carrier.dropped[type, reason]} in all"
+            carrier.warn(f"{type} events were dropped ({reason})", total)
 
     def _tend_spare(self, bucket: _Bucket, in_use: bool, forced: bool) -> None:
         """Make the next segment ready, outside the lock: record_*() shall not wait for that."""
@@ -268,18 +262,22 @@ class EventBatcher:
         carrier = self.carrier
         with self._lock:
             buffered = _count(bucket.segment for bucket in self._buckets.values())
-            accounts = carrier.accounts.items()
-            written = {type: account.written for type, account in accounts}
+            in_flight = _count(carrier.queue)
+            written = {type: carrier.written[type] for type in EVENT_TYPES}
+            dropped: dict[EventType, dict[str, int]] = {type: {} for type in EVENT_TYPES}
+            for (type, reason), count in carrier.dropped.items():
+                dropped[type][reason] = count
+            parts = buffered, in_flight, written, {t: sum(dropped[t].values()) for t in dropped}
             return WriterStats(
                 total_events_buffered=sum(buffered.values()),
                 total_events_written=sum(written.values()),
                 total_files_written=carrier.files_written,
                 last_flush_at=carrier.last_flush_at,
                 buffers_by_type=buffered,
-                recorded={type: account.recorded for type, account in accounts},
+                recorded={type: sum(part[type] for part in parts) for type in EVENT_TYPES},
                 written=written,
-                in_flight=_count(carrier.queue),
-                dropped={type: dict(account.dropped) for type, account in accounts},
+                in_flight=in_flight,
+                dropped=dropped,
                 recovered=carrier.upkeep.recovered,
                 repaired=self._repaired,
             )

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING
 
 from .file_naming import generate_file_name, generate_file_path
 from .lifecycle import signals_left_to_others
-from .results import Account, FlushResult, result_of
+from .results import FlushResult, result_of
 from .segment import MappedSegment, Segment, State
 from .spool import send
 from .storage import storing
 from .upkeep import Upkeep
-from .vocabulary import EVENT_TYPES, EventType
+from .vocabulary import EventType
 from .warner import Warner
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ UNSEALED_LIMIT = 4  # closed segments that may stay mapped; whoever closes one m
 class Carrier:
     """Seals and sends what the batcher closes.
 
-    ``lock`` is the batcher's, too: it guards the queue and the accounts. I/O is done in it only
+    ``lock`` is the batcher's, too: it guards the queue and the counts. I/O is done in it only
     where a bound is reached: a segment too many is mapped, or too many bytes wait.
     """
 
@@ -46,7 +46,9 @@ class Carrier:
         self.storage = source.storage
         # Reentrant: a signal handler or finaliser may record in the middle of add().
         self.lock = threading.RLock()
-        self.accounts: dict[EventType, Account] = {type: Account() for type in EVENT_TYPES}
+        self.written: Counter[EventType] = Counter()
+        self.dropped: Counter[tuple[EventType, str]] = Counter()  # by type and reason
+        self.reported: Counter[tuple[EventType, str]] = Counter()  # those that the files tell of
         self.queue: deque[Segment] = deque()
         self._warner = Warner()
         self.warn = self._warner.warn
@@ -101,9 +103,8 @@ class Carrier:
 
     def _drop(self, segment: Segment, reason: str = "spool_full") -> None:
         self._leave(segment, "dropped")
-        self.accounts[segment.type].dropped[reason] += segment.count
-        for type, why, count in segment.notes:  # to be said once more
-            self.accounts[type].reported[why] -= count
+        self.dropped[segment.type, reason] += segment.count
+        self.reported -= segment.notes  # to be said once more
         segment.discard()
 
     def _leave(self, segment: Segment, state: State) -> None:
@@ -220,7 +221,7 @@ class Carrier:
     def _count_stored(self, segment: Segment) -> None:
         with self.lock:
             self._leave(segment, "stored")
-            self.accounts[segment.type].written += segment.count
+            self.written[segment.type] += segment.count
             self.files_written += 1
             self.last_flush_at = datetime.now(UTC)
         if self.config.debug:

@@ -1,6 +1,5 @@
 """What ``flush``, ``shutdown`` and ``get_stats`` return, and what that is counted in."""
 
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -8,16 +7,6 @@ from datetime import datetime
 from .exceptions import StorageError
 from .segment import Segment
 from .vocabulary import EventType
-
-
-@dataclass(slots=True)
-class Account:
-    """One type's counts of events that have left the open segments, and of all recorded."""
-
-    recorded: int = 0
-    written: int = 0
-    dropped: Counter[str] = field(default_factory=Counter)
-    reported: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ range, copy, count. A signal handler or finaliser that records in between finds 
 
 import mmap
 import os
+from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final, Literal
@@ -29,8 +30,8 @@ class Segment:
 
     ``position`` and ``room`` count from the start of the window, which lies at ``base``.
     ``file_name`` is the stored file's, chosen when the file is begun. ``torn`` says that an
-    append was begun and not finished, which leaves a hole. ``notes`` are what its lines say of
-    dropped events.
+    append was begun and not finished, which leaves a hole. ``notes`` counts what its lines say
+    was dropped, by type and reason.
     """
 
     type: EventType
@@ -44,7 +45,7 @@ class Segment:
     count: int = 0
     queued_size: int = 0
     torn: bool = False
-    notes: list[tuple[EventType, str, int]] = field(default_factory=list)
+    notes: Counter[tuple[EventType, str]] = field(default_factory=Counter)
     state: State = "open"
     error: Exception | None = None
 
