@@ -16,7 +16,7 @@ from .vocabulary import CHECKS, EventType, Level, SpanKind, Status, check_word, 
 
 Attributes = Mapping[str, Any]
 
-_CHECKS = {**CHECKS, "events": lambda _, value: [_span_event(event) for event in value]}
+_CHECKS = {**CHECKS, "events": lambda _, value: [SpanEvent.of(event) for event in value]}
 
 
 def _camel(name: str) -> str:
@@ -51,6 +51,15 @@ class _Checked:
                 setattr(self, name, check(name, value))
 
     @classmethod
+    def of(cls, given: Any) -> Self:
+        """Return an instance as it is, and make one of a mapping; ``TypeError`` for all else."""
+        if isinstance(given, cls):
+            return given
+        if isinstance(given, Mapping):
+            return cls.from_mapping(given)
+        raise TypeError(f"a {cls.type} must be a {cls.__name__} or a mapping; got {given!r}")
+
+    @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any]) -> Self:
         """Build it from snake_case or wire names; ``ValueError`` names a wrong key."""
         arguments: dict[str, Any] = {}
@@ -83,14 +92,6 @@ class SpanEvent(_Checked):
         if self.attributes is None:
             del wire["attributes"]
         return wire
-
-
-def _span_event(event: Any) -> SpanEvent:
-    if isinstance(event, SpanEvent):
-        return event
-    if isinstance(event, Mapping):
-        return SpanEvent.from_mapping(event)
-    raise TypeError(f"a span event must be a SpanEvent or a mapping; got {event!r}")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -165,7 +166,7 @@ class Span(_Period):
             "status": self.status,
             "spanKind": self.span_kind,
             "attributes": self.attributes,
-            "events": self.events and [_span_event(event).to_wire() for event in self.events],
+            "events": self.events and [SpanEvent.of(event).to_wire() for event in self.events],
             "recordedAt": self.recorded_at or recorded_at,
         }
         for name in ("parentSpanId", "spanKind", "attributes", "events"):
@@ -224,7 +225,9 @@ for _class in EVENT_CLASSES.values():
 SpanEvent._learn_fields()
 
 
-def event_from_mapping(mapping: Mapping[str, Any]) -> Event:
-    """Build whichever event the mapping's ``type`` names; ``ValueError`` without a known one."""
-    check_word("type", mapping.get("type"), tuple(EVENT_CLASSES))
-    return EVENT_CLASSES[mapping["type"]].from_mapping(mapping)
+def as_event(given: Any) -> Event:
+    """Return an event as it is, and make of a mapping the one that its ``type`` names."""
+    if isinstance(given, Event):
+        return given
+    kind = given.get("type") if isinstance(given, Mapping) else given
+    return EVENT_CLASSES[check_word("type", kind, tuple(EVENT_CLASSES))].from_mapping(given)

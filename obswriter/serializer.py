@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from .events import Event, event_from_mapping
+from .events import Event, as_event
 from .interruption import pass_on_interruption
 from .redaction import Redactor
 from .repair import repair, shorten
@@ -57,8 +57,7 @@ def encode(
 
 def serialize_event(event: EventInput, project_id: str = "default") -> bytes:
     """Return the event's line. A mapping needs a ``type``; *project_id* counts without its own."""
-    ready = event if isinstance(event, Event) else event_from_mapping(event)
-    return encode(ready.to_wire(project_id, iso_from_ns(time_ns())))[0]
+    return encode(as_event(event).to_wire(project_id, iso_from_ns(time_ns())))[0]
 
 
 def serialize_events(events: Iterable[EventInput], project_id: str = "default") -> bytes:

@@ -7,7 +7,7 @@ from typing import Any
 from . import context, lifecycle
 from .batcher import EventBatcher
 from .config import ObservabilityWriterConfig
-from .events import Event, Log, Metric, Score, Span, Trace, event_from_mapping
+from .events import Event, Log, Metric, Score, Span, Trace, as_event
 from .exceptions import WriterShutdownError
 from .interruption import pass_on_interruption
 from .marks import StartMarks
@@ -74,8 +74,7 @@ class ObservabilityWriter:
             return
         if self._shut_down:
             raise WriterShutdownError
-        ready = [e if isinstance(e, Event) else _from_any(e) for e in events]
-        self._batcher.add_all([self._wire(event) for event in ready])
+        self._batcher.add_all([self._wire(as_event(event)) for event in events])
 
     def _record(self, kind: type[Event], event: Event | Fields) -> None:
         if self.disabled:
@@ -83,10 +82,7 @@ class ObservabilityWriter:
         if self._shut_down:
             raise WriterShutdownError
         if type(event) is not kind:
-            if not isinstance(event, Mapping):
-                name = kind.__name__
-                raise TypeError(f"record_{kind.type}() takes a {name} or a mapping; got {event!r}")
-            event = kind.from_mapping(event)
+            event = kind.of(event)
         self._batcher.add(self._wire(event))
 
     def _wire(self, event: Event) -> dict[str, Any]:
@@ -203,9 +199,3 @@ def add_current_ids(wire: dict[str, Any]) -> None:
         wire["traceId"] = span.trace_id
         wire["spanId"] = span.id
         wire["recordedAt"] = wire.pop("recordedAt")
-
-
-def _from_any(event: Fields) -> Event:
-    if not isinstance(event, Mapping):
-        raise TypeError(f"record_events() takes events and mappings with a 'type'; got {event!r}")
-    return event_from_mapping(event)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from obswriter import Event, Log, Metric, Score, Span, SpanEvent, Trace
-from obswriter.events import EVENT_CLASSES, event_from_mapping
+from obswriter.events import EVENT_CLASSES, as_event
 
 TIME = "2026-01-23T12:00:00.000123Z"
 LATER = "2026-01-23T12:00:01.000000Z"
@@ -192,8 +192,8 @@ def test_what_people_write_may_be_empty(type: str, field: str) -> None:
 def test_a_mapping_may_use_python_names_or_wire_names(type: str) -> None:
     python = {**LEAST[type], **FULL[type], "project_id": "p", "id": "i", "recorded_at": TIME}
     expected = wire(EVENT_CLASSES[type](**python))
-    assert wire(event_from_mapping({"type": type, **python})) == expected
-    assert wire(event_from_mapping(expected)) == expected
+    assert wire(as_event({"type": type, **python})) == expected
+    assert wire(as_event(expected)) == expected
     assert wire(EVENT_CLASSES[type].from_mapping(MappingProxyType(python))) == expected
 
 
@@ -212,7 +212,7 @@ def test_an_unknown_key_is_refused_and_the_nearest_right_one_named(
     type: str, key: str, right: str
 ) -> None:
     with pytest.raises(ValueError, match=f"unknown key '{key}' in a {type}") as caught:
-        event_from_mapping({"type": type, **LEAST[type], key: "x"})
+        as_event({"type": type, **LEAST[type], key: "x"})
     guess = re.search(r"did you mean '(\w+)'", str(caught.value))
     assert guess
     assert guess[1].replace("_", "").lower() == right.replace("_", "").lower()
@@ -243,7 +243,7 @@ def test_none_in_a_mapping_means_unset() -> None:
 @pytest.mark.parametrize("mapping", [{}, {"type": "spans"}, {"type": None}, {"type": ["span"]}])
 def test_a_mapping_without_a_known_type_is_refused(mapping: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="type must be one of trace, span, log, metric, score"):
-        event_from_mapping(mapping)
+        as_event(mapping)
 
 
 def test_a_mapping_of_another_type_is_refused() -> None:
