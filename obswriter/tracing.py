@@ -5,7 +5,6 @@ counted. Each works on the process-wide writer, and does nothing where that is d
 """
 
 from collections.abc import Callable
-from contextlib import suppress
 from time import time_ns
 from typing import Any, TypeVar
 
@@ -14,7 +13,7 @@ from .ids import new_span_id
 from .lenient import as_attributes, as_text, as_word
 from .propagation import SpanContext
 from .spans import Attributes, LiveSpan, LiveTrace
-from .timestamps import TimeInput, iso_from_ns, to_iso
+from .timestamps import iso_from_ns
 from .vocabulary import LEVELS, SPAN_KINDS, EventType, SpanKind, to_number
 from .writer import add_current_ids
 
@@ -65,32 +64,15 @@ def observe(function: F) -> F:
 _LEVEL_NAMES = {"warning": "warn", "critical": "fatal", "exception": "error", "trace": "debug"}
 
 
-def log(
-    level: str,
-    message: str,
-    *,
-    attributes: Attributes = None,
-    timestamp: TimeInput | None = None,
-    trace_id: str | None = None,
-    span_id: str | None = None,
-) -> None:
-    """Record a log: ``debug``, ``info``, ``warn``, ``error`` or ``fatal``.
-
-    *timestamp* and the ids are for what happened elsewhere or
-    before; unset, they are now and the current span.
-    """
+def log(level: str, message: str, *, attributes: Attributes = None) -> None:
+    """Record a log: ``debug``, ``info``, ``warn``, ``error`` or ``fatal``."""
     own = as_attributes(attributes)
     word = as_text(level).lower()
     known = _LEVEL_NAMES.get(word, word)
     if known not in LEVELS:
         own["obswriter.level"] = level
         known = "info"
-    ids = _given(traceId=trace_id, spanId=span_id)
-    fields = {"level": known, "message": as_text(message), **ids}
-    if timestamp is not None:
-        with suppress(Exception):
-            fields["timestamp"] = to_iso("timestamp", timestamp)
-    _record("log", fields, own)
+    _record("log", {"level": known, "message": as_text(message)}, own)
 
 
 def metric(
@@ -126,7 +108,7 @@ def _record(type: EventType, fields: dict[str, Any], attributes: object) -> None
             return
     now = iso_from_ns(time_ns())
     wire = {"type": type, "id": new_span_id(), "projectId": writer.config.project_id, **fields}
-    wire.setdefault("timestamp", now)
+    wire["timestamp"] = now
     if own := as_attributes(attributes):
         wire["attributes"] = own
     wire["recordedAt"] = now

@@ -471,7 +471,7 @@ def live(given: list[Any]) -> None:
 @given(six)
 def at_once(given: list[Any]) -> None:
     a, b, c, d, e, f = given
-    api.log(a, b, attributes=c, timestamp=d, trace_id=e, span_id=f)
+    api.log(a, b, attributes=c)
     api.metric(a, b, unit=c, attributes=d)
     api.metric(a, 1, unit=c, attributes=d)
     api.score(a, b, comment=c, attributes=d, trace_id=e, span_id=f)
