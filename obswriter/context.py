@@ -6,39 +6,30 @@ the functions through the module, since loading replaces them.
 
 import threading
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    from .propagation import SpanContext
+    from .spans import LiveSpan
 
 
-class SpanLike(Protocol):
-    """What a parent is known by: a span of this process, or of another (``SpanContext``)."""
-
-    @property
-    def trace_id(self) -> str: ...
-    @property
-    def id(self) -> str: ...
-    @property
-    def trace_flags(self) -> int: ...
-    @property
-    def tracestate(self) -> str: ...
-    @property
-    def baggage(self) -> str: ...
-    @property
-    def is_remote(self) -> bool: ...
+SpanLike: TypeAlias = "LiveSpan | SpanContext"
+"""What a parent is: a span of this process, or of another."""
 
 
-def _before_first_writer() -> SpanLike | None:
+def _before_first_writer() -> "SpanLike | None":
     return None
 
 
-def _load_and_attach(span: SpanLike | None) -> None:
+def _load_and_attach(span: "SpanLike | None") -> None:
     load()
     attach(span)
 
 
-current: Callable[[], SpanLike | None] = _before_first_writer
+current: Callable[[], "SpanLike | None"] = _before_first_writer
 """Return the current span, or ``None``."""
 
-attach: Callable[[SpanLike | None], Any] = _load_and_attach
+attach: Callable[["SpanLike | None"], Any] = _load_and_attach
 """Make a span the current one in this context. Whoever does restores the one before."""
 
 

@@ -107,9 +107,9 @@ def set_baggage(key: str, value: str) -> None:
     if not _is_baggage(member):
         raise ValueError(f"a baggage key must be an HTTP token such as 'tenant'; got {key!r}")
     span = context.current()
-    if span is not None and not span.is_remote:
+    if span is not None and not isinstance(span, SpanContext):
         others = [m for m in span.baggage.split(",") if m.partition("=")[0].strip() != key]
-        span.baggage = parse_baggage(",".join([member, *others]))  # type: ignore[misc]
+        span.baggage = parse_baggage(",".join([member, *others]))
 
 
 def format_traceparent(span: context.SpanLike) -> str | None:

@@ -14,7 +14,7 @@ from .vocabulary import STATUSES, SpanKind, Status
 
 F = TypeVar("F", bound=Callable[..., Any])
 Attributes: TypeAlias = Mapping[str, Any] | None
-Parent: TypeAlias = context.SpanLike | None
+Parent: TypeAlias = "context.SpanLike | None"
 
 
 class LiveSpan:

@@ -50,7 +50,7 @@ def span(
     return LiveSpan(name, kind, attributes, parent, None)
 
 
-def current_span() -> context.SpanLike | None:
+def current_span() -> "context.SpanLike | None":
     """Return the span that is going on here: its ``trace_id`` and ``id``, say, for a response."""
     return context.current()
 

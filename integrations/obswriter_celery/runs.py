@@ -11,7 +11,6 @@ from celery.app.task import Context, Task
 
 import obswriter
 from obswriter import LiveSpan, SpanContext, context
-from obswriter.context import SpanLike
 from obswriter.lenient import as_text, type_name
 from obswriter.propagation import extract, inject
 
@@ -27,7 +26,7 @@ class Run:
 
     span: LiveSpan
     attributes: dict[str, Any]
-    before: SpanLike | None
+    before: "LiveSpan | SpanContext | None"
     began: float
     error_type: str | None = None
 
