@@ -48,7 +48,9 @@ class EventBatcher:
         local = config.dir_mode, config.file_mode, config.durability == "disk"
         with storing():  # a log handler would ask for the writer that is being made
             self.storage = open_storage(config.file_storage, *local)
+        self.patience = config.shutdown_timeout_ms / 1000
         self._start_anew()
+        lifecycle.watch(self)
 
     def _start_anew(self) -> None:
         self._batch_size = self.config.batch_size
@@ -69,7 +71,8 @@ class EventBatcher:
         size = len(line)
         key = wire["type"], wire["projectId"]
         with self._lock:
-            bucket = self._buckets.get(key) or self._new_bucket(*key)
+            if (bucket := self._buckets.get(key)) is None:
+                bucket = self._buckets.setdefault(key, _Bucket(*key, self._none))
             while True:
                 # No call between reading the position and moving it: whoever interrupts this
                 # thread to record, finds the range taken.
@@ -110,13 +113,10 @@ class EventBatcher:
             return None
         return spool.marks, spool.marks.set(encode(wire, SLOT - 1, self._redactor)[0])
 
-    def drop(self, type: EventType, reason: str, count: int = 1) -> None:
-        """Count events that are not recorded, and why."""
+    def drop(self, type: EventType, reason: str) -> None:
+        """Count an event that is not recorded, and why."""
         with self._lock:
-            self.carrier.dropped[type, reason] += count
-
-    def _new_bucket(self, type: EventType, project_id: str) -> _Bucket:
-        return self._buckets.setdefault((type, project_id), _Bucket(type, project_id, self._none))
+            self.carrier.dropped[type, reason] += 1
 
     def _make_room(self, bucket: _Bucket, size: int) -> None:
         segment = bucket.segment
@@ -220,12 +220,12 @@ class EventBatcher:
         for bucket in list(self._buckets.values()):
             self._tend_spare(bucket, in_use=False, forced=True)
 
-    def hand_over(self, successor: "EventBatcher", timeout: float) -> None:
+    def hand_over(self, successor: "EventBatcher") -> None:
         """End without storing; what is in the spool goes to the successor's store."""
         waiting = [*self._open_segments(), *self.carrier.queue]
         if not all(isinstance(segment, MappedSegment) for segment in waiting):
-            self.flush(timeout)  # there is no spool to take it from
-        self.carrier.stop(timeout)
+            self.flush(self.patience)  # there is no spool to take it from
+        self.carrier.stop(self.patience)
         _let_go(self._buckets, self.carrier)
         successor.carrier.take_over(self.carrier)
 
@@ -238,6 +238,8 @@ class EventBatcher:
         """
         local = isinstance(self.storage, LocalStorage)
         end = time.monotonic() + timeout
+        if self.carrier.stopping:
+            return  # shut down
         if threads_run:
             known_by_url = isinstance(self.config.file_storage, str)
             if local or self.carrier.files_written or not known_by_url:

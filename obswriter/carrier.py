@@ -62,7 +62,7 @@ class Carrier:
         self._round_by: int | None = None
         self._wake_lock = threading.Lock()
         self._thread: threading.Thread | None = None
-        self.inline = self._stopping = False
+        self.inline = self.stopping = False
         self._failures, self._retry_at = 0, 0.0
 
     # -- called by the batcher, in its lock -------------------------------------------------
@@ -114,7 +114,7 @@ class Carrier:
 
     def start(self) -> None:
         """Have the thread running; in an interpreter without threads, go on in line."""
-        if self._thread is not None or self.inline or self._stopping:
+        if self._thread is not None or self.inline or self.stopping:
             return
         self._thread = threading.Thread(target=self._run, name="obswriter", daemon=True)
         try:
@@ -129,7 +129,7 @@ class Carrier:
             self._wake_lock.release()
 
     def _run(self) -> None:
-        while not self._stopping:
+        while not self.stopping:
             self._wake_lock.acquire(timeout=max(0.001, self.round()))
         self._finish()
         self._thread = None  # first: who asks for a flush from now on, makes it himself
@@ -267,7 +267,7 @@ class Carrier:
 
     def stop(self, timeout: float | None) -> None:
         """End the thread; one that hangs in the store is left behind and ends with its call."""
-        self._stopping, thread = True, self._thread
+        self.stopping, thread = True, self._thread
         if thread is None or not thread.is_alive():
             self._finish()
         elif thread is not threading.current_thread():

@@ -16,7 +16,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .writer import ObservabilityWriter
+    from .batcher import EventBatcher
 
 _SIGNALS = [getattr(signal, n) for n in ("SIGTERM", "SIGINT", "SIGHUP") if hasattr(signal, n)]
 
@@ -24,23 +24,17 @@ generation = 0
 """Grows in each forked child: only the process that began a span records it."""
 
 
-_writers: "weakref.WeakSet[ObservabilityWriter]" = weakref.WeakSet()
-_living: "set[ObservabilityWriter]" = set()  # not shut down: nobody else may refer to them
+# One that nobody else refers to any more is kept by its thread, until it is shut down.
+_batchers: "weakref.WeakSet[EventBatcher]" = weakref.WeakSet()
 _forked = False  # and signal handlers not yet looked after
 _waited = 0.0  # seconds that we have held up the interpreter's exit
 
 
-def watch(writer: "ObservabilityWriter") -> None:
-    """Flush *writer* at exit and at signals, and renew it in forked children."""
-    _writers.add(writer)
-    _living.add(writer)
+def watch(batcher: "EventBatcher") -> None:
+    """Flush *batcher* at exit and at signals, and renew it in forked children."""
+    _batchers.add(batcher)
     _install_hooks()
     _install_signal_handlers()
-
-
-def forget(writer: "ObservabilityWriter") -> None:
-    """Let go of a writer that has ended."""
-    _living.discard(writer)
 
 
 def renew_signal_handlers() -> None:
@@ -55,8 +49,8 @@ def _after_fork_in_child() -> None:
     global generation, _forked
     generation += 1
     _forked = True
-    for writer in list(_writers):
-        writer.after_fork_in_child()
+    for batcher in list(_batchers):
+        batcher.abandon()
 
 
 @cache
@@ -80,9 +74,9 @@ def _install_hooks() -> None:
 
 def _at_exit(*, threads_run: bool) -> None:
     global _waited
-    for writer in list(_writers):
+    for batcher in list(_batchers):
         began = time.monotonic()
-        writer.flush_at_exit(_waited, threads_run=threads_run)
+        batcher.end(max(0.0, batcher.patience - _waited), threads_run=threads_run)
         _waited += time.monotonic() - began
 
 
@@ -127,9 +121,9 @@ class _Handler:
         self._before = before
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
-        for writer in list(_writers):
+        for batcher in list(_batchers):
             with suppress(Exception):
-                writer.flush_at_signal()
+                batcher.flush(batcher.patience)
         if callable(self._before):
             self._before(number, frame)
             return

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from time import time_ns
 from typing import Any
 
-from . import context, lifecycle
+from . import context
 from .batcher import EventBatcher
 from .config import ObservabilityWriterConfig
 from .events import Event, Log, Metric, Score, Span, Trace, as_event
@@ -36,7 +36,6 @@ class ObservabilityWriter:
         self._shut_down = False
         self.implicit = False  # made by the first event, and gives way to configure()
         context.load()  # before any fork: one in the middle of an import leaves its lock held
-        lifecycle.watch(self)
 
     @property
     def project_id(self) -> str:
@@ -135,10 +134,8 @@ class ObservabilityWriter:
         Without a timeout, ``shutdown_timeout_ms`` counts. What is left then stays in the spool
         for the next process, and is reported.
         """
-        seconds = self.config.shutdown_timeout_ms / 1000 if timeout is None else timeout
         self._shut_down = True
-        lifecycle.forget(self)
-        return self._batcher.close(seconds)
+        return self._batcher.close(self._batcher.patience if timeout is None else timeout)
 
     async def aflush(self, timeout: float | None = None) -> FlushResult:  # noqa: ASYNC109 (as flush)
         """``flush()`` without blocking the event loop."""
@@ -159,8 +156,7 @@ class ObservabilityWriter:
     def hand_over(self, successor: "ObservabilityWriter") -> None:
         """Give everything not stored yet to *successor*, and end."""
         self._shut_down = True
-        lifecycle.forget(self)
-        self._batcher.hand_over(successor._batcher, self.config.shutdown_timeout_ms / 1000)
+        self._batcher.hand_over(successor._batcher)
 
     def flags_of_new_trace(self, trace_id: str) -> int:
         """For obswriter's own modules: whether a trace that begins here is sampled, by its id.
@@ -174,22 +170,6 @@ class ObservabilityWriter:
     def leaves_out(self, status: str) -> bool:
         """For obswriter's own modules: whether a span of a trace that is not sampled is dropped."""
         return self.samples and not (status == "error" and self.config.sample_errors)
-
-    # -- called by lifecycle.py -------------------------------------------------------------
-
-    def flush_at_exit(self, waited: float, *, threads_run: bool) -> None:
-        """Store what there is, as far as the interpreter still can and has not *waited* enough."""
-        if not self._shut_down:
-            left = max(0.0, self.config.shutdown_timeout_ms / 1000 - waited)
-            self._batcher.end(left, threads_run=threads_run)
-
-    def flush_at_signal(self) -> None:
-        """Store what there is, taking no lock that recording takes."""
-        self.flush(self.config.shutdown_timeout_ms / 1000)
-
-    def after_fork_in_child(self) -> None:
-        """Begin with nothing: files, threads and counts are the parent's."""
-        self._batcher.abandon()
 
 
 def add_current_ids(wire: dict[str, Any]) -> None:

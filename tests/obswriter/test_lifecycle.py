@@ -307,7 +307,7 @@ def test_an_exit_is_held_up_no_longer_than_the_longest_timeout(
         patch.setattr(Carrier, "stop", wait)
         patch.setattr("obswriter.batcher.time", clock)
         patch.setattr("obswriter.lifecycle.time", clock)
-        patch.setattr(lifecycle, "_writers", writers)
+        patch.setattr(lifecycle, "_batchers", [writer._batcher for writer in writers])
         patch.setattr(lifecycle, "_waited", 0.0)
         lifecycle._at_exit(threads_run=True)
         lifecycle._at_exit(threads_run=False)
