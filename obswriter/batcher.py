@@ -105,13 +105,13 @@ class EventBatcher:
 
     def mark(self, wire: dict[str, Any]) -> tuple[StartMarks, int] | None:
         """Leave evidence, for the case of death, of a span that begins: where to clear it."""
-        upkeep = self.carrier.upkeep
-        if upkeep.current is None and not self._buckets:  # else the disk has refused one
+        spool = self.carrier.spool
+        if spool.marks is None and not self._buckets:  # else the disk has refused one
             with suppress(OSError):
-                upkeep.spool()
-        if (spool := upkeep.current) is None:
+                spool.begin()
+        if (marks := spool.marks) is None:
             return None
-        return spool.marks, spool.marks.set(encode(wire, SLOT - 1, self._redactor)[0])
+        return marks, marks.set(encode(wire, SLOT - 1, self._redactor)[0])
 
     def drop(self, type: EventType, reason: str) -> None:
         """Count an event that is not recorded, and why."""
@@ -251,7 +251,7 @@ class EventBatcher:
             self.flush(max(0.0, end - time.monotonic()))
         else:
             self.carrier.stop(timeout)
-            self.carrier.upkeep.send_by_child(max(0.0, end - time.monotonic()))
+            self.carrier.spool.send_by_child(max(0.0, end - time.monotonic()))
 
     def abandon(self) -> None:
         """In a forked child: begin with nothing, then let go of all that is the parent's."""
@@ -280,7 +280,7 @@ class EventBatcher:
                 written=written,
                 in_flight=in_flight,
                 dropped=dropped,
-                recovered=carrier.upkeep.recovered,
+                recovered=carrier.spool.recovered,
                 repaired=self._repaired,
             )
 
@@ -290,7 +290,7 @@ def _let_go(buckets: dict[tuple[EventType, str], _Bucket], carrier: Carrier) -> 
     segments = [segment for b in buckets.values() for segment in (b.segment, b.spare)]
     for segment in filter(None, (*segments, *carrier.queue)):
         segment.close()
-    carrier.upkeep.abandon()
+    carrier.spool.abandon()
 
 
 def _count(segments: Iterable[Segment]) -> dict[EventType, int]:

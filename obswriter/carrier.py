@@ -18,9 +18,8 @@ from .file_naming import generate_file_name, generate_file_path
 from .lifecycle import signals_left_to_others
 from .results import FlushResult, result_of
 from .segment import MappedSegment, Segment, State
-from .spool import send
 from .storage import storing
-from .upkeep import Upkeep
+from .upkeep import Spool, send
 from .vocabulary import EventType
 from .warner import Warner
 
@@ -52,7 +51,7 @@ class Carrier:
         self.queue: deque[Segment] = deque()
         self._warner = Warner()
         self.warn = self._warner.warn
-        self.upkeep = Upkeep(self.config, self.storage, self.warn)
+        self.spool = Spool(self.config, self.storage, self.warn)
         self.files_written = 0
         self.last_flush_at: datetime | None = None
         self._source = source
@@ -71,7 +70,7 @@ class Carrier:
         """Create an empty segment: mapped if the disk allows, else in memory."""
         size = self.config.max_file_size
         try:
-            return self.upkeep.spool().new_segment(type, project_id, size)
+            return self.spool.new_segment(type, project_id, size)
         except Exception as error:
             self.warn("events are kept in memory, and lost if the process is killed", error)
             return Segment(type, project_id, size)
@@ -170,7 +169,7 @@ class Carrier:
         now = time.monotonic()
         if forced or now >= self._retry_at:
             self._send_all(closed)
-        wait = min(wait, self.upkeep.look_after())
+        wait = min(wait, self.spool.look_after())
         return min(wait, self._retry_at - now) if self.queue else wait
 
     def _seal(self, segment: Segment) -> None:
@@ -180,7 +179,7 @@ class Carrier:
             segment.state = "busy"
         try:
             if isinstance(segment, MappedSegment):
-                self.upkeep.spool().seal(segment)
+                self.spool.seal(segment)
             segment.state = "sealed"
         except Exception as error:  # it is sent as it is, and _send_all() backs off once for all
             segment.keep_name()
@@ -253,7 +252,7 @@ class Carrier:
     def flush(self, open_segments: list[Segment], timeout: float | None) -> FlushResult:
         """Wait until everything closed so far, and *open_segments*, had its turn at the store."""
         segments = [*open_segments, *self.queue.copy()]
-        if not segments and not self.upkeep.taken_over:
+        if not segments and not self.spool.taken_over:
             return FlushResult()
         ticket = threading.Event()
         self._tickets.append(ticket)
@@ -277,10 +276,10 @@ class Carrier:
     def _finish(self) -> None:
         """Give the spool up; what is left in it is for whoever comes next."""
         self._source.finish()
-        self.upkeep.close()
+        self.spool.close()
 
     def take_over(self, predecessor: "Carrier") -> None:
         """Store what a writer that has ended left in its spool."""
-        self.upkeep.take_over(predecessor.upkeep)
+        self.spool.take_over(predecessor.spool)
         self.start()
         self.wake()

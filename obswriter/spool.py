@@ -1,4 +1,4 @@
-"""A process's directory of segments: where it lies, whose it is, and what becomes of them.
+"""Directories of segments: where they lie, and whose they are.
 
     {home}/{destination}/{process}/{type}/{project}/{name}.jsonl.open    being written
     {home}/{destination}/{process}/{type}/{project}/{name}.jsonl         sealed, to be sent
@@ -23,12 +23,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from .exceptions import StorageError
-from .file_naming import OPEN_SUFFIX, generate_file_path, get_processed_file_path
 from .marks import StartMarks
-from .segment import MappedSegment, Segment
-from .serializer import whole_lines
-from .storage import FileStorage, LocalStorage, destination_of, fsync_directory, replace_file
-from .vocabulary import EventType
+from .storage import FileStorage, LocalStorage, destination_of
 
 try:
     import fcntl
@@ -45,92 +41,6 @@ _LOCAL_FILE_SYSTEMS = frozenset(
     "apfs bcachefs btrfs exfat ext2 ext3 ext4 f2fs hfs jfs nilfs2 overlay ramfs reiserfs rootfs "
     "tmpfs ubifs ufs vfat xfs zfs".split()
 )
-
-
-class Spool:
-    """This process's directory, held by a lock for as long as it lives."""
-
-    def __init__(self, home: Path, storage: FileStorage, base_path: str, durable: bool) -> None:
-        self.durable = durable
-        self._storage = storage
-        self._base_path = base_path
-        self.family = _make_family(home, storage, base_path)
-        self.path, self._lock, self.marks = _make_owned(self.family)
-
-    def _folder(self, type: EventType, project_id: str) -> str:
-        folder = f"{self.path}/{type}/{project_id}"
-        os.makedirs(folder, exist_ok=True)
-        return folder
-
-    def new_segment(self, type: EventType, project_id: str, max_size: int) -> MappedSegment:
-        """Create a segment's file; ``OSError`` where the disk refuses."""
-        return MappedSegment(type, project_id, max_size, self._folder(type, project_id))
-
-    def seal(self, segment: MappedSegment) -> None:
-        """Cut the file to its lines and give it its final name; it is only read from here on."""
-        if not segment.is_in_place() or segment.torn:
-            self._write_anew(segment)
-        os.utime(segment.fd)  # a broken disk refuses, and we still have the map
-        segment.window = bytearray()  # unmapped first: cutting mapped pages interrupts every core
-        os.ftruncate(segment.fd, segment.size)
-        if self.durable:
-            os.fsync(segment.fd)
-        sealed = f"{os.path.dirname(segment.path)}/{segment.file_name}"
-        os.rename(segment.path, sealed)
-        segment.path = sealed
-        if self.durable:
-            fsync_directory(os.path.dirname(sealed))
-        segment.close()
-
-    def _write_anew(self, segment: MappedSegment) -> None:
-        lines, _ = whole_lines(segment.read())
-        lines = lines.removeprefix(self._already_stored(segment))
-        folder = self._folder(segment.type, segment.project_id)
-        path = f"{folder}/{os.path.basename(segment.path)}"
-        replace_file(path, lines)
-        before, segment.fd = segment.fd, os.open(path, os.O_RDWR | os.O_CLOEXEC)
-        os.close(before)
-        segment.path, segment.base, segment.position = path, 0, len(lines)
-        segment.window = bytearray(lines)
-
-    def _already_stored(self, segment: MappedSegment) -> bytes:
-        """What an adopter that took us for dead has stored of a segment, under its name here."""
-        name = os.path.basename(segment.path).removesuffix(OPEN_SUFFIX)
-        pending = generate_file_path(segment.type, segment.project_id, self._base_path, name)
-        for path in (pending, get_processed_file_path(pending)):
-            with suppress(Exception):
-                return self._storage.read(path)
-        return b""
-
-    def beat(self) -> None:
-        """Say that the owner lives."""
-        os.utime(f"{self.path}/{OWNER}")
-
-    def close(self) -> bool:
-        """Give the directory up, and remove it if nothing is left to send; whether that is so."""
-        empty = False
-        with suppress(OSError):
-            Path(self.path, MARKS).unlink(missing_ok=True)
-            empty = remove_if_empty(self.path)
-        self.abandon()
-        return empty
-
-    def abandon(self) -> None:
-        """Close the descriptor without unlocking: in a child that would free its parent's lock."""
-        lock, self._lock = self._lock, -1
-        if lock >= 0:
-            os.close(lock)
-
-
-def send(segment: Segment, storage: FileStorage, path: str) -> None:
-    """Store a segment at *path*, by renaming it if possible, and remove it from the spool."""
-    put_file = getattr(storage, "put_file", None)
-    if segment.size:  # else an adopter that took us for dead has stored all of it
-        if put_file is not None and isinstance(segment, MappedSegment) and segment.fd < 0:
-            put_file(segment.path, path)
-        else:
-            storage.write(path, segment.read())
-    segment.discard()
 
 
 def default_home(
@@ -172,7 +82,7 @@ def boot_id() -> str:
         return ""
 
 
-def _make_family(home: Path, storage: FileStorage, base_path: str) -> str:
+def make_family(home: Path, storage: FileStorage, base_path: str) -> str:
     """The folder of all spools with one destination, made if need be."""
     if fcntl is None:
         raise OSError(errno.ENOTSUP, "this system has no flock")
@@ -205,7 +115,7 @@ def _make_home(home: Path, storage: FileStorage) -> None:
         raise StorageError(f"spool {str(home)!r} must be a directory of this user's own, mode 0700")
 
 
-def _make_owned(family: str) -> tuple[str, int, StartMarks]:
+def make_owned(family: str) -> tuple[str, int, StartMarks]:
     """Make a directory nobody else can take for dead: it is locked before it has its name."""
     name = os.urandom(8).hex()
     new, final = f"{family}/{NEW_PREFIX}{name}", f"{family}/{name}"

@@ -1,64 +1,120 @@
-"""A process's spool over its life: made on first use, shown to be alive, given up at the end; and
-the spools of dead processes, which are adopted meanwhile."""
+"""A process's spool: made on first use, shown to be alive, given up at the end; and the spools of
+dead processes, which are adopted meanwhile."""
 
 import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .adoption import adopt, adopt_in_child
 from .config import ObservabilityWriterConfig
-from .spool import Spool, default_home
-from .storage import FileStorage
+from .file_naming import OPEN_SUFFIX, generate_file_path, get_processed_file_path
+from .segment import MappedSegment, Segment
+from .serializer import whole_lines
+from .spool import MARKS, OWNER, default_home, make_family, make_owned, remove_if_empty
+from .storage import FileStorage, fsync_directory, replace_file
+from .vocabulary import EventType
+
+if TYPE_CHECKING:
+    from .marks import StartMarks
 
 ADOPTION_SECONDS = 5.0
 HEARTBEAT_SECONDS = 60.0
 
 
-class Upkeep:
-    """Holds the spool, if there can be one, and whose directories were taken over."""
+class Spool:
+    """This process's directory, if there can be one, held by a lock for as long as it lives.
+
+    ``marks`` are there while it is; ``left`` says that what is in it waits for somebody else.
+    """
 
     def __init__(
         self, config: ObservabilityWriterConfig, storage: FileStorage, warn: Callable[[str], None]
     ) -> None:
         self.recovered = 0
-        self.current: Spool | None = None
         self.taken_over: list[str] = []
-        self._left: Spool | None = None
+        self.marks: StartMarks | None = None
+        self.left = False
+        self.path = self.family = ""
+        self._lock = -1
         self._config = config
         self._storage = storage
+        self._durable = config.durability == "disk"
         self._warn = warn
         self._due_at = 0.0
 
-    def spool(self) -> Spool:
-        """Return this process's spool, made on first use and when somebody has deleted it.
-
-        ``OSError`` where there can be none.
-        """
-        before = self.current
-        if before is not None and os.path.isdir(before.path):
-            return before
-        config = self._config
+    def begin(self) -> None:
+        """Have a directory, a new one if somebody has deleted it; ``OSError`` where none can be."""
+        before, config = self.path, self._config
+        if self.marks is not None and os.path.isdir(before):
+            return
         home = default_home(self._storage, config.base_path, config.spool_dir)
-        spool = Spool(home, self._storage, config.base_path, config.durability == "disk")
-        if self.current is not before:  # somebody who interrupted us has made one
-            spool.close()
-            return self.spool()
-        self.current = spool
-        if before is not None:
-            before.abandon()
-        return spool
+        family = make_family(home, self._storage, config.base_path)
+        path, lock, marks = make_owned(family)
+        if self.path == before:
+            self.abandon()
+            self.family, self.path, self._lock, self.marks = family, path, lock, marks
+        else:  # somebody who interrupted us has made one
+            _give_up(path, lock)
+
+    def _folder(self, type: EventType, project_id: str) -> str:
+        self.begin()
+        folder = f"{self.path}/{type}/{project_id}"
+        os.makedirs(folder, exist_ok=True)
+        return folder
+
+    def new_segment(self, type: EventType, project_id: str, max_size: int) -> MappedSegment:
+        """Create a segment's file; ``OSError`` where the disk refuses."""
+        return MappedSegment(type, project_id, max_size, self._folder(type, project_id))
+
+    def seal(self, segment: MappedSegment) -> None:
+        """Cut the file to its lines and give it its final name; it is only read from here on."""
+        if not segment.is_in_place() or segment.torn:
+            self._write_anew(segment)
+        os.utime(segment.fd)  # a broken disk refuses, and we still have the map
+        segment.window = bytearray()  # unmapped first: cutting mapped pages interrupts every core
+        os.ftruncate(segment.fd, segment.size)
+        if self._durable:
+            os.fsync(segment.fd)
+        sealed = f"{os.path.dirname(segment.path)}/{segment.file_name}"
+        os.rename(segment.path, sealed)
+        segment.path = sealed
+        if self._durable:
+            fsync_directory(os.path.dirname(sealed))
+        segment.close()
+
+    def _write_anew(self, segment: MappedSegment) -> None:
+        lines, _ = whole_lines(segment.read())
+        lines = lines.removeprefix(self._already_stored(segment))
+        folder = self._folder(segment.type, segment.project_id)
+        path = f"{folder}/{os.path.basename(segment.path)}"
+        replace_file(path, lines)
+        before, segment.fd = segment.fd, os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        os.close(before)
+        segment.path, segment.base, segment.position = path, 0, len(lines)
+        segment.window = bytearray(lines)
+
+    def _already_stored(self, segment: MappedSegment) -> bytes:
+        """What an adopter that took us for dead has stored of a segment, under its name here."""
+        name = os.path.basename(segment.path).removesuffix(OPEN_SUFFIX)
+        pending = generate_file_path(segment.type, segment.project_id, self._config.base_path, name)
+        for path in (pending, get_processed_file_path(pending)):
+            with suppress(Exception):
+                return self._storage.read(path)
+        return b""
 
     def look_after(self) -> float:
         """Show that we live, adopt from those who don't; seconds until that is due again."""
-        if self.current is None:
+        if self.marks is None:
             return HEARTBEAT_SECONDS
         config, now = self._config, time.monotonic()
         interval = config.flush_interval_ms / 1000
         if now >= self._due_at:
             with suppress(FileNotFoundError):
-                self.current.beat()
-            found = adopt(self.current.family, self._storage, config.base_path, self.taken_over)
+                os.utime(f"{self.path}/{OWNER}")
+            found = adopt(self.family, self._storage, config.base_path, self.taken_over)
             for path in self.taken_over.copy():
                 if not os.path.isdir(path):
                     self.taken_over.remove(path)
@@ -68,27 +124,51 @@ class Upkeep:
             self._due_at = now + min(HEARTBEAT_SECONDS, max(ADOPTION_SECONDS, interval))
         return self._due_at - now if interval else HEARTBEAT_SECONDS
 
-    def take_over(self, predecessor: "Upkeep") -> None:
+    def take_over(self, predecessor: "Spool") -> None:
         """Adopt also what a writer that gave way left in its spool."""
-        if predecessor._left is not None:
-            self.taken_over.append(predecessor._left.path)
+        if predecessor.left:
+            self.taken_over.append(predecessor.path)
             self._due_at = 0.0
             with suppress(OSError):
-                self.spool()
+                self.begin()
 
     def close(self) -> None:
-        """Give the spool up; what is left in it is for whoever comes next."""
-        spool, self.current = self.current, None
-        if spool is not None and not spool.close():
-            self._left = spool
+        """Give the directory up; what is left in it is for whoever comes next."""
+        if self.marks is not None:
+            self.marks = None
+            lock, self._lock = self._lock, -1
+            self.left = not _give_up(self.path, lock)
 
     def send_by_child(self, timeout: float) -> None:
         """Have a process of its own store what is left; it goes on when *timeout* is over."""
         where = self._config.file_storage
-        if self._left is not None and isinstance(where, str):
-            adopt_in_child(self._left.family, where, self._config.base_path, timeout)
+        if self.left and isinstance(where, str):
+            adopt_in_child(self.family, where, self._config.base_path, timeout)
 
     def abandon(self) -> None:
-        """In a forked child: let go of the parent's."""
-        if self.current is not None:
-            self.current.abandon()
+        """Close the descriptor without unlocking: in a child that would free its parent's lock."""
+        lock, self._lock = self._lock, -1
+        if lock >= 0:
+            os.close(lock)
+
+
+def _give_up(path: str, lock: int) -> bool:
+    """Remove a directory if nothing is left to send, and unlock it; whether it is gone."""
+    try:
+        Path(path, MARKS).unlink(missing_ok=True)
+        return remove_if_empty(path)
+    except OSError:
+        return False
+    finally:
+        os.close(lock)
+
+
+def send(segment: Segment, storage: FileStorage, path: str) -> None:
+    """Store a segment at *path*, by renaming it if possible, and remove it from the spool."""
+    put_file = getattr(storage, "put_file", None)
+    if segment.size:  # else an adopter that took us for dead has stored all of it
+        if put_file is not None and isinstance(segment, MappedSegment) and segment.fd < 0:
+            put_file(segment.path, path)
+        else:
+            storage.write(path, segment.read())
+    segment.discard()

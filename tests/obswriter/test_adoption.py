@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from obswriter import LocalStorage, parse_file_path
 from obswriter.adoption import STALE_SECONDS, adopt, publish
 from obswriter.cli.place import destinations
-from obswriter.spool import OWNER, Spool, boot_id, default_home, is_local_disk
+from obswriter.spool import OWNER, boot_id, default_home, is_local_disk, make_family, make_owned
 from obswriter_testsupport.faults import run, stored_events
 from obswriter_testsupport.stores import FaultyStorage
 
@@ -31,16 +31,17 @@ def family_of(root: Path) -> Path:
 def dead_spool(root: Path, *contents: bytes, name: str = NAME, boot: str | None = None) -> Path:
     """Leave a directory as a killed process does; its lock went with the process."""
     storage = LocalStorage(root)
-    spool = Spool(default_home(storage, "observability", None), storage, "observability", False)
+    home = default_home(storage, "observability", None)
+    path, lock, _ = make_owned(make_family(home, storage, "observability"))
     for number, content in enumerate(contents):
-        file = Path(spool.path, "log", "p", f"{name[:-7]}{number}.jsonl.open")
+        file = Path(path, "log", "p", f"{name[:-7]}{number}.jsonl.open")
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(content)
     if boot is not None:
-        owner = Path(spool.path, OWNER)
+        owner = Path(path, OWNER)
         owner.write_text(json.dumps({**json.loads(owner.read_text()), "boot": boot}))
-    spool.abandon()
-    return Path(spool.path)
+    os.close(lock)
+    return Path(path)
 
 
 def adopt_all(root: Path, storage: object = None) -> object:

@@ -12,7 +12,7 @@ import pytest
 
 from obswriter import LocalStorage, Log, ObservabilityWriter
 from obswriter.segment import MappedSegment
-from obswriter.spool import Spool
+from obswriter.spool import make_family, make_owned
 from obswriter_testsupport.faults import stored_events
 from obswriter_testsupport.stores import FaultyStorage
 from obswriter_testsupport.wait import wait_until
@@ -118,7 +118,7 @@ def test_a_disk_without_room_for_a_spool_is_left_without_one(
     storage = LocalStorage(tmp_path)
     for _ in range(3):
         with pytest.raises(OSError, match="No space left"):
-            Spool(tmp_path / "spool", storage, "observability", durable=False)
+            make_owned(make_family(tmp_path / "spool", storage, "observability"))
     assert list((tmp_path / "spool").glob("*/*/")) == []
     if descriptors:
         assert len(os.listdir("/proc/self/fd")) == descriptors
