@@ -67,12 +67,7 @@ class LocalStorage:
         self._dir_mode = dir_mode
         self._file_mode = file_mode
         self.durable = durable
-        self._url = self.root.as_uri()
-
-    @property
-    def destination(self) -> str:
-        """The store's identity: its URL."""
-        return self._url
+        self.destination = self.root.as_uri()
 
     def __repr__(self) -> str:
         return f"LocalStorage({str(self.root)!r})"
@@ -183,11 +178,15 @@ _is_url = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+(://|::)").match
 
 
 def open_storage(
-    where: object, dir_mode: int | None = None, file_mode: int | None = None, durable: bool = False
+    where: str | os.PathLike[str] | FileStorage,
+    dir_mode: int | None = None,
+    file_mode: int | None = None,
+    durable: bool = False,
 ) -> FileStorage:
     """Return the store behind a path, a URL or a ready ``FileStorage``.
 
-    ``ConfigurationError`` for anything else. A local path or ``file://`` never loads fsspec.
+    A local path or ``file://`` never loads fsspec; ``ConfigurationError`` for a URL that nobody
+    knows.
     """
     if isinstance(where, str) and where.startswith(("file:/", "local:/")):
         from urllib.parse import unquote, urlsplit
@@ -200,16 +199,11 @@ def open_storage(
         from .fsspec_storage import FsspecStorage
 
         return FsspecStorage.from_url(where)
-    if isinstance(where, str | os.PathLike) and where != "":
+    if isinstance(where, str | os.PathLike):
         return LocalStorage(where, dir_mode, file_mode, durable)
     if isinstance(where, LocalStorage):
         where.durable |= durable
-    if isinstance(where, FileStorage):
-        return where
-    raise ConfigurationError(
-        f"file_storage must be a path, a URL such as 's3://bucket/prefix', or an object with the "
-        f"methods of obswriter.FileStorage; got {where!r}"
-    )
+    return where
 
 
 def destination_of(storage: FileStorage) -> str:
