@@ -46,13 +46,10 @@ def exception_attributes(error: BaseException) -> dict[str, Any]:
     import traceback
 
     try:
-        stack = "".join(traceback.format_exception(error))
+        told = traceback.TracebackException.from_exception(error, compact=True)
+        message, stack = str(told), "".join(told.format())
     except Exception:
-        stack = "<no stack trace: it could not be formatted>"
-    try:
-        message = str(error)
-    except Exception:
-        message = as_text(error)
+        message, stack = as_text(error), "<no stack trace: it could not be formatted>"
     return {
         "exception.type": type_name(error),
         "exception.message": message,

@@ -166,13 +166,11 @@ class LiveSpan:
         return wire
 
     def _trace_of(self, span: dict[str, Any]) -> dict[str, Any]:
-        wire: dict[str, Any] = {"type": "trace", "id": self.trace_id}
-        for name in ("projectId", "name", "startTime", "endTime", "status"):
-            wire[name] = span[name]
-        extra = (self._extra or {}).items()
-        wire.update((name, value) for name, value in extra if value is not None)
-        wire["recordedAt"] = span["recordedAt"]
-        return wire
+        names = ("projectId", "name", "startTime", "endTime", "status")
+        shared = {name: span[name] for name in names}
+        own = {name: value for name, value in (self._extra or {}).items() if value is not None}
+        ends = {"recordedAt": span["recordedAt"]}
+        return {"type": "trace", "id": self.trace_id, **shared, **own, **ends}
 
     # -- what the block may say --------------------------------------------------------------
 
