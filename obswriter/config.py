@@ -1,7 +1,6 @@
 """The writer's options: from arguments, ``OBSWRITER_*`` variables and a framework's settings."""
 
 import os
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Final, Literal, get_args
@@ -164,21 +163,18 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> dict[str, Any]:
 
 
 def _from_text(variable: str, text: str, default: object) -> Any:
+    wanted, read = _FROM_TEXT.get(type(default), ("a text", str))
     if variable.endswith("_MODE"):
-        _check(re.fullmatch("(0o)?[0-7]{3,4}", text) is not None, variable, text, _MODE[0])
-        return int(text, 8)
-    if isinstance(default, bool):
-        word = text.strip().lower()
-        _check(word in _SWITCH, variable, text, "1, true, yes, on, 0, false, no or off")
-        return _SWITCH[word]
-    if isinstance(default, int):
-        _check(text.strip().removeprefix("-").isdecimal(), variable, text, "an integer")
-        return int(text)
-    if isinstance(default, float):
-        _check(_is_decimal(text) is not None, variable, text, "a number")
-        return float(text)
-    return text
+        wanted, read = _MODE[0], lambda text: int(text, 8)
+    try:
+        return read(text)
+    except (ValueError, KeyError):
+        raise ConfigurationError(f"{variable} must be {wanted}; got {text!r}") from None
 
 
-_is_decimal = re.compile(r"[0-9]+(\.[0-9]*)?|\.[0-9]+").fullmatch
 _SWITCH = dict(zip("1 true yes on 0 false no off".split(), [True] * 4 + [False] * 4, strict=True))
+_FROM_TEXT: Final[dict[type, tuple[str, Callable[[str], Any]]]] = {
+    bool: ("1, true, yes, on, 0, false, no or off", lambda text: _SWITCH[text.strip().lower()]),
+    int: ("an integer", int),
+    float: ("a number", float),
+}
