@@ -138,7 +138,6 @@ class EventBatcher:
         else:  # somebody who interrupted us has begun one
             fresh.discard()
         lifecycle.renew_signal_handlers()
-        self.carrier.start()
         self.carrier.wake()
 
     def _close(self, bucket: _Bucket, segment: Segment) -> None:
@@ -196,9 +195,7 @@ class EventBatcher:
             if spare is not None:
                 spare.discard()
         elif in_use and bucket.spare is None:
-            spare = self.carrier.new_segment(bucket.type, bucket.project_id)
-            with self._lock:
-                bucket.spare = spare
+            bucket.spare = self.carrier.new_segment(bucket.type, bucket.project_id)
 
     def _open_segments(self) -> list[Segment]:
         buckets = list(self._buckets.values())

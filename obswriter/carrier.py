@@ -111,19 +111,15 @@ class Carrier:
         self._waiting[type(segment)] -= segment.queued_size
         segment.state = state
 
-    def start(self) -> None:
-        """Have the thread running; in an interpreter without threads, go on in line."""
-        if self._thread is not None or self.inline or self.stopping:
-            return
-        self._thread = threading.Thread(target=self._run, name="obswriter", daemon=True)
-        try:
-            with signals_left_to_others():
-                self._thread.start()
-        except RuntimeError:  # the interpreter is on its way out
-            self._thread, self.inline = None, True
-
     def wake(self) -> None:
-        """Have a round made now. Reentrant, and never waits."""
+        """Have the thread make a round now; where none can run, go on in line. Never waits."""
+        if self._thread is None and not self.inline and not self.stopping:
+            self._thread = threading.Thread(target=self._run, name="obswriter", daemon=True)
+            try:
+                with signals_left_to_others():
+                    self._thread.start()
+            except RuntimeError:  # the interpreter is on its way out
+                self._thread, self.inline = None, True
         with suppress(RuntimeError):
             self._wake_lock.release()
 
@@ -281,5 +277,4 @@ class Carrier:
     def take_over(self, predecessor: "Carrier") -> None:
         """Store what a writer that has ended left in its spool."""
         self.spool.take_over(predecessor.spool)
-        self.start()
         self.wake()
