@@ -1,6 +1,8 @@
 """Makes an event's line and decides which segment it goes to, and when that is handed on."""
 
 import math
+import os
+import threading
 import time
 from collections.abc import Iterable
 from contextlib import suppress
@@ -11,6 +13,7 @@ from . import lifecycle
 from .carrier import Carrier
 from .config import ObservabilityWriterConfig
 from .events import Metric
+from .exceptions import WriterShutdownError
 from .file_naming import generate_file_name
 from .marks import SLOT, StartMarks
 from .redaction import Redactor
@@ -46,11 +49,13 @@ class EventBatcher:
     def __init__(self, config: ObservabilityWriterConfig) -> None:
         self.config = config
         local = config.dir_mode, config.file_mode, config.durability == "disk"
+        where = os.devnull if config.disabled else config.file_storage  # nothing is stored then
         with storing():  # a log handler would ask for the writer that is being made
-            self.storage = open_storage(config.file_storage, *local)
+            self.storage = open_storage(where, *local)
         self.patience = config.shutdown_timeout_ms / 1000
         self._start_anew()
-        lifecycle.watch(self)
+        if not config.disabled:
+            lifecycle.watch(self)
 
     def _start_anew(self) -> None:
         self._batch_size = self.config.batch_size
@@ -60,6 +65,7 @@ class EventBatcher:
         self._interval = self.config.flush_interval_ms / 1000 or math.inf
         self._reported_at = 0.0
         self._repaired = 0
+        self._ended = False
         self._buckets: dict[tuple[EventType, str], _Bucket] = {}
         self._none = Segment("trace", "none", 0)  # has no room, so that add() asks for some
         self.carrier = Carrier(self)
@@ -72,7 +78,7 @@ class EventBatcher:
         key = wire["type"], wire["projectId"]
         with self._lock:
             if (bucket := self._buckets.get(key)) is None:
-                bucket = self._buckets.setdefault(key, _Bucket(*key, self._none))
+                bucket = self._new_bucket(*key)
             while True:
                 # No call between reading the position and moving it: whoever interrupts this
                 # thread to record, finds the range taken.
@@ -116,21 +122,31 @@ class EventBatcher:
     def drop(self, type: EventType, reason: str) -> None:
         """Count an event that is not recorded, and why."""
         with self._lock:
-            self.carrier.dropped[type, reason] += 1
+            self.carrier.count_dropped(type, reason)
+
+    def _new_bucket(self, type: EventType, project_id: str) -> _Bucket:
+        if self._ended:
+            raise WriterShutdownError
+        bucket = _Bucket(type, project_id, self._none)
+        return self._buckets.setdefault((type, project_id), bucket)
 
     def _make_room(self, bucket: _Bucket, size: int) -> None:
         segment = bucket.segment
+        refused = False
         if segment is not self._none:
-            if segment.size + size <= self.config.max_file_size or not segment.count:
+            fits = segment.size + size <= segment.max_size or not segment.count
+            if fits and segment.state == "open":
                 with suppress(OSError):  # the disk is full: the next one may be in memory
                     segment.advance(size)
                     return
+                refused = not segment.count
             self._close(bucket, segment)
-        self._begin(bucket)
+        self._begin(bucket, in_memory=refused)
 
-    def _begin(self, bucket: _Bucket) -> None:
+    def _begin(self, bucket: _Bucket, *, in_memory: bool) -> None:
         fresh, bucket.spare = bucket.spare, None
-        fresh = fresh or self.carrier.new_segment(bucket.type, bucket.project_id)
+        if fresh is None or in_memory:
+            fresh = self.carrier.new_segment(bucket.type, bucket.project_id, in_memory=in_memory)
         fresh.file_name = generate_file_name()
         bucket.begun_at = time.monotonic()
         if bucket.segment is self._none:
@@ -141,13 +157,19 @@ class EventBatcher:
         self.carrier.wake()
 
     def _close(self, bucket: _Bucket, segment: Segment) -> None:
-        if bucket.segment is not segment:
-            return
-        bucket.segment = self._none
-        if segment.count:
-            self.carrier.take(segment)
-        else:
+        # No call until it is in the queue: flush(), which takes no lock, finds it here or there,
+        # and who interrupts us puts nothing more into it.
+        closed_already = segment.state != "open"
+        segment.room = -1
+        if segment.count and not closed_already:
+            segment.state = "closed"
+            self.carrier.queue.append(segment)
+        if bucket.segment is segment:
+            bucket.segment = self._none
+        if not segment.count:
             segment.discard()
+        elif not closed_already:
+            self.carrier.take(segment)
 
     def prepare(self, forced: bool) -> float:
         """Close what is due, or with *forced* everything; seconds until something is due."""
@@ -167,6 +189,8 @@ class EventBatcher:
 
     def _report_drops(self) -> None:
         """Write beside the data what is missing from it, for whoever has only the files."""
+        if self._ended:
+            return
         self._reported_at = time.monotonic()
         carrier = self.carrier
         with self._lock:
@@ -203,10 +227,28 @@ class EventBatcher:
 
     def flush(self, timeout: float | None = None) -> FlushResult:
         """Have everything recorded before the call take its turn at the store; in seconds."""
+        if timeout is not None:
+            timeout = min(max(0.0, timeout), threading.TIMEOUT_MAX)
         return self.carrier.flush(self._open_segments(), timeout)
 
-    def close(self, timeout: float) -> FlushResult:
+    def shutdown(self, timeout: float) -> FlushResult:
+        """Take no more events, and close."""
+        with self._lock:
+            self._report_drops()
+            self._end_recording()
+        return self._close_down(timeout)
+
+    def _end_recording(self) -> None:
+        self._ended = True
+        for bucket in self._buckets.values():
+            if bucket.segment is not self._none:
+                self._close(bucket, bucket.segment)
+            self._tend_spare(bucket, in_use=False, forced=True)
+        self._buckets = {}
+
+    def _close_down(self, timeout: float) -> FlushResult:
         """Flush, stop the thread and give the spool up, all within *timeout* seconds."""
+        timeout = min(max(0.0, timeout), threading.TIMEOUT_MAX)
         end = time.monotonic() + timeout
         result = self.flush(timeout)
         self.carrier.stop(max(0.0, end - time.monotonic()))
@@ -219,11 +261,17 @@ class EventBatcher:
 
     def hand_over(self, successor: "EventBatcher") -> None:
         """End without storing; what is in the spool goes to the successor's store."""
-        waiting = [*self._open_segments(), *self.carrier.queue]
-        if not all(isinstance(segment, MappedSegment) for segment in waiting):
+        with self._lock:
+            waiting = [*self._open_segments(), *self.carrier.queue]
+            in_spool = all(isinstance(segment, MappedSegment) for segment in waiting)
+            if not in_spool:
+                self._end_recording()
+            self._ended = True
+            buckets, self._buckets = self._buckets, {}
+        if not in_spool:
             self.flush(self.patience)  # there is no spool to take it from
         self.carrier.stop(self.patience)
-        _let_go(self._buckets, self.carrier)
+        _let_go(buckets, self.carrier)
         successor.carrier.take_over(self.carrier)
 
     def end(self, timeout: float, *, threads_run: bool) -> None:
@@ -244,7 +292,7 @@ class EventBatcher:
         elif local:
             self._batch_size = 1
             self.carrier.inline = True  # first: other threads may be recording
-            self.close(timeout)
+            self._close_down(timeout)
             self.flush(max(0.0, end - time.monotonic()))
         else:
             self.carrier.stop(timeout)
@@ -260,7 +308,8 @@ class EventBatcher:
         """Return the counts of one moment."""
         carrier = self.carrier
         with self._lock:
-            buffered = _count(bucket.segment for bucket in self._buckets.values())
+            segments = [bucket.segment for bucket in self._buckets.values()]
+            buffered = _count(segment for segment in segments if segment.state == "open")
             in_flight = _count(carrier.queue)
             written = {type: carrier.written[type] for type in EVENT_TYPES}
             dropped: dict[EventType, dict[str, int]] = {type: {} for type in EVENT_TYPES}

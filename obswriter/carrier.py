@@ -56,6 +56,7 @@ class Carrier:
         self.last_flush_at: datetime | None = None
         self._source = source
         self._waiting: Counter[type[Segment]] = Counter()
+        self._memory_limit = min(MEMORY_LIMIT, self.config.max_spool_bytes)
         self._tickets: deque[threading.Event] = deque()  # set when all have had their turn
         self._round_lock = threading.Lock()
         self._round_by: int | None = None
@@ -66,19 +67,26 @@ class Carrier:
 
     # -- called by the batcher, in its lock -------------------------------------------------
 
-    def new_segment(self, type: EventType, project_id: str) -> Segment:
+    def new_segment(self, type: EventType, project_id: str, *, in_memory: bool = False) -> Segment:
         """Create an empty segment: mapped if the disk allows, else in memory."""
         size = self.config.max_file_size
-        try:
-            return self.spool.new_segment(type, project_id, size)
-        except Exception as error:
-            self.warn("events are kept in memory, and lost if the process is killed", error)
-            return Segment(type, project_id, size)
+        error: Exception | None = None
+        if not in_memory:
+            try:
+                return self.spool.new_segment(type, project_id, size)
+            except Exception as refusal:
+                error = refusal
+        self.warn("events are kept in memory, and lost if the process is killed", error)
+        return Segment(type, project_id, min(size, self._memory_limit // 4))
+
+    def count_dropped(self, type: EventType, reason: str) -> None:
+        """Count an event that is not recorded; the thread tells of it."""
+        self.dropped[type, reason] += 1
+        if self._thread is None:
+            self.wake()
 
     def take(self, segment: Segment) -> None:
-        """Queue a closed segment. Within its bounds the queue never refuses."""
-        segment.state = "closed"
-        self.queue.append(segment)
+        """Look after a segment that was just queued. Within its bounds the queue never refuses."""
         segment.queued_size = segment.size
         self._waiting[type(segment)] += segment.size
         self._shed(type(segment), segment)
@@ -88,8 +96,7 @@ class Carrier:
         self.wake()
 
     def _shed(self, kind: type[Segment], newest: Segment) -> None:
-        bound = self.config.max_spool_bytes
-        limit = min(MEMORY_LIMIT, bound) if kind is Segment else bound
+        limit = self._memory_limit if kind is Segment else self.config.max_spool_bytes
         if self.config.spool_full == "drop_newest" and self._waiting[kind] > limit:
             if not newest.notes:  # else they would be dropped as often as they are written
                 self._drop(newest)
@@ -247,13 +254,15 @@ class Carrier:
 
     def flush(self, open_segments: list[Segment], timeout: float | None) -> FlushResult:
         """Wait until everything closed so far, and *open_segments*, had its turn at the store."""
-        segments = [*open_segments, *self.queue.copy()]
-        if not segments and not self.spool.taken_over:
+        segments = list(dict.fromkeys([*open_segments, *self.queue.copy()]))
+        if not segments and not self.spool.taken_over and self.dropped == self.reported:
             return FlushResult()
         ticket = threading.Event()
         self._tickets.append(ticket)
         thread = self._thread
-        if thread is None or not thread.is_alive() or sys.is_finalizing():
+        if self.stopping and not self.inline and thread is None:
+            pass  # what is left is for the next process
+        elif thread is None or not thread.is_alive() or sys.is_finalizing():
             self.round(-1 if timeout is None else timeout)
         elif self._round_by != threading.get_ident():
             self.wake()

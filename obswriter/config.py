@@ -13,6 +13,7 @@ from .storage import FileStorage
 from .vocabulary import check_project_id, nearest
 
 MIB: Final = 1024 * 1024
+MOST: Final = 10**12  # as milliseconds, some 30 years: what a wait can last
 
 Options = Mapping[str, Any]
 Durability = Literal["process", "disk"]
@@ -70,6 +71,8 @@ class ObservabilityWriterConfig:
     file_mode: int | None = None
 
     def __post_init__(self) -> None:
+        if isinstance(self.file_storage, os.PathLike):  # alike, however the path is written
+            object.__setattr__(self, "file_storage", os.fspath(self.file_storage))
         for name, (wanted, is_good) in _RULES.items():
             value = getattr(self, name)
             _check(is_good(value), name, value, wanted)
@@ -112,8 +115,8 @@ def _check(good: bool, name: str, value: object, wanted: str) -> None:
 
 
 def _at_least(minimum: int) -> _Rule:
-    wanted = f"an integer of at least {minimum}"
-    return wanted, lambda value: type(value) is int and value >= minimum
+    wanted = f"an integer of at least {minimum} and at most {MOST}"
+    return wanted, lambda value: type(value) is int and minimum <= value <= MOST
 
 
 def _one_of(*choices: object) -> _Rule:

@@ -16,7 +16,14 @@ from .vocabulary import CHECKS, EventType, Level, SpanKind, Status, check_word, 
 
 Attributes = Mapping[str, Any]
 
-_CHECKS = {**CHECKS, "events": lambda _, value: [SpanEvent.of(event) for event in value]}
+
+def _check_events(field: str, value: Any) -> list["SpanEvent"]:
+    if isinstance(value, Mapping | str | bytes) or not isinstance(value, Iterable):
+        raise TypeError(f"{field} must be a list of SpanEvents or mappings; got {value!r}")
+    return [SpanEvent.of(event) for event in value]
+
+
+_CHECKS = {**CHECKS, "events": _check_events}
 
 
 def _camel(name: str) -> str:
@@ -68,7 +75,10 @@ class _Checked:
             if key == "type":
                 check_word("type", value, (cls.type,))
             elif name is None:
-                raise ValueError(f"unknown key {key!r} in a {cls.type}{nearest(key, cls._names)}")
+                known = ", ".join(dict.fromkeys(cls._names.values()))
+                raise ValueError(
+                    f"unknown key {key!r} in a {cls.type}{nearest(key, cls._names)}; it has {known}"
+                )
             elif name in arguments:
                 raise ValueError(f"a {cls.type} has {name!r} twice, once as {key!r}")
             elif value is not None:

@@ -4,6 +4,7 @@ import logging
 import os
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from .config import OPTIONS, ObservabilityWriterConfig
@@ -45,10 +46,8 @@ def configure(
                 raise AlreadyConfiguredError(_explain(old.config, config))
         new = ObservabilityWriter(config)
         exchange(new)
-    if old is not None and old.implicit:
-        old.hand_over(new)
-    elif old is not None:
-        old.shutdown()
+    if old is not None:
+        old.give_way(new)
     return new
 
 
@@ -56,7 +55,7 @@ def resolve_config(
     options: Mapping[str, Any], settings: Mapping[str, Any] | None = None
 ) -> ObservabilityWriterConfig:
     """Return the options of a writer made here and now; ``ConfigurationError`` for a wrong one."""
-    defaults = {"file_storage": os.getcwd(), "project_id": "default"}
+    defaults = {"file_storage": os.curdir, "project_id": "default"}
     return ObservabilityWriterConfig.resolve(options, settings, defaults)
 
 
@@ -92,7 +91,7 @@ def current_writer() -> ObservabilityWriter:
     except Exception as error:
         config = ObservabilityWriterConfig(file_storage=".", project_id="default", disabled=True)
         writer = _make_implicit(config)  # first: who logs the error may record
-        with storing():
+        with storing(), suppress(Exception):  # a handler's errors are its own
             logging.getLogger("obswriter").error("obswriter records nothing: %s", error)
         return writer
 

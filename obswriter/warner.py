@@ -5,6 +5,7 @@ A logging handler may itself record or flush.
 
 import logging
 import time
+from contextlib import suppress
 from typing import Final
 
 from .storage import storing
@@ -31,6 +32,6 @@ class Warner:
         if self._waiting and now - self._said_at >= WARNING_SECONDS:
             self._said_at = now
             warnings, self._waiting = self._waiting, {}
-            with storing():
+            with storing(), suppress(Exception):  # a handler's errors are its own
                 for text, detail in warnings.items():
                     logger.warning("obswriter: %s%s", text, f": {detail}" if detail else "")

@@ -27,15 +27,22 @@ class ObservabilityWriter:
     """
 
     def __init__(self, config: ObservabilityWriterConfig | None = None, **options: Any) -> None:
-        if config is None or options:
+        if config is None:
             config = ObservabilityWriterConfig.resolve(options)
+        elif options or not isinstance(config, ObservabilityWriterConfig):
+            raise TypeError(
+                f"ObservabilityWriter() takes options by name, or an ObservabilityWriterConfig "
+                f"and nothing else; got {config!r} and {options!r}"
+            )
         self.config = config
         self.disabled = config.disabled
         self.samples = config.sample_rate < 1
         self._batcher = EventBatcher(config)
         self._shut_down = False
         self.implicit = False  # made by the first event, and gives way to configure()
-        context.load()  # before any fork: one in the middle of an import leaves its lock held
+        self.successor: ObservabilityWriter | None = None
+        if not config.disabled:
+            context.load()  # before any fork: one in the middle of an import leaves its lock held
 
     @property
     def project_id(self) -> str:
@@ -93,16 +100,22 @@ class ObservabilityWriter:
     def append(self, wire: dict[str, Any]) -> None:
         """For obswriter's own modules: record a wire dict that is right by construction.
 
-        Never raises. After ``shutdown()`` the event is dropped and counted.
+        Never raises. After ``shutdown()`` the successor gets it, or it is dropped and counted.
         """
-        if self._shut_down or self.disabled:
+        if not self._shut_down and not self.disabled:
+            try:
+                self._batcher.add(wire)
+                return
+            except WriterShutdownError:  # since we asked
+                pass
+            except Exception as error:
+                pass_on_interruption(error)
+                self.drop(wire["type"], "invalid")
+                return
+        if self.successor is not None:
+            self.successor.append(wire)
+        else:
             self.drop(wire["type"], "shutdown")
-            return
-        try:
-            self._batcher.add(wire)
-        except Exception as error:
-            pass_on_interruption(error)
-            self.drop(wire["type"], "invalid")
 
     def mark(self, wire: dict[str, Any]) -> tuple[StartMarks, int] | None:
         """For obswriter's own modules: have it known, should the process die, what was going on.
@@ -135,7 +148,7 @@ class ObservabilityWriter:
         for the next process, and is reported.
         """
         self._shut_down = True
-        return self._batcher.close(self._batcher.patience if timeout is None else timeout)
+        return self._batcher.shutdown(self._batcher.patience if timeout is None else timeout)
 
     async def aflush(self, timeout: float | None = None) -> FlushResult:  # noqa: ASYNC109 (as flush)
         """``flush()`` without blocking the event loop."""
@@ -153,10 +166,14 @@ class ObservabilityWriter:
         """Return the counts of this process, all of one moment."""
         return self._batcher.stats()
 
-    def hand_over(self, successor: "ObservabilityWriter") -> None:
-        """Give everything not stored yet to *successor*, and end."""
-        self._shut_down = True
-        self._batcher.hand_over(successor._batcher)
+    def give_way(self, successor: "ObservabilityWriter") -> None:
+        """End, and pass on to *successor* what comes later; if implicit, what waits as well."""
+        self.successor = successor
+        if self.implicit:
+            self._shut_down = True
+            self._batcher.hand_over(successor._batcher)
+        else:
+            self.shutdown()
 
     def flags_of_new_trace(self, trace_id: str) -> int:
         """For obswriter's own modules: whether a trace that begins here is sampled, by its id.

@@ -8,7 +8,7 @@ from contextvars import ContextVar
 from typing import Any
 
 import obswriter
-from obswriter.interruption import is_interruption
+from obswriter.interruption import pass_on_interruption
 from obswriter.lenient import exception_attributes, type_name
 from obswriter.process import current_writer
 from obswriter.storage import is_storing
@@ -134,7 +134,6 @@ def _text(value: Any) -> str:
 
 def note_failure(error: Exception) -> None:
     """Tell whoever wants to know of an error in our own code; the request must not notice."""
-    if is_interruption(error):  # the application's signal handler struck while we were at work
-        raise error
+    pass_on_interruption(error)  # the application's signal handler struck while we were at work
     with suppress(Exception):
         logging.getLogger("obswriter").debug("a request is not observed in full", exc_info=error)

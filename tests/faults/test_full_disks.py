@@ -16,6 +16,7 @@ from obswriter_testsupport.faults import Outcome, run
 from obswriter_testsupport.stores import (
     BREAK,
     DROP_ROOT,
+    IMPORTS,
     WATCH,
     folder_for_everybody,
     on_disk,
@@ -295,3 +296,15 @@ assert stats.recorded["log"] == 265 == stats.written["log"] + stats.dropped["log
     outcome = run(WATCH + DROP_ROOT + script, shared_folder, DISK=str(shared_folder))
     assert outcome.status == 0, outcome.stderr
     assert outcome.duplicated() == []
+
+
+def test_an_event_that_a_nearly_full_disk_has_no_room_for_is_kept_in_memory(tmp_path: Path) -> None:
+    """A fresh segment fits, the event within it does not: that is no reason to try for ever."""
+    code = """
+resource.setrlimit(resource.RLIMIT_FSIZE, (600 * 1024, -1))
+record("small")
+record("x" * 700 * 1024)
+record("small again")
+resource.setrlimit(resource.RLIMIT_FSIZE, (-1, -1))
+"""
+    assert_complete(run(IMPORTS + code, tmp_path), 3)

@@ -143,7 +143,8 @@ def test_a_writer_that_is_replaced_while_its_store_hangs_holds_up_the_next_only_
     writer = make(shutdown_timeout_ms=50)
     log(writer, "a")
     following = ObservabilityWriter(file_storage=tmp_path / "other", project_id="p")
-    writer.hand_over(following)
+    writer.implicit = True
+    writer.give_way(following)
     log(following, "b")
     assert following.shutdown().events_written == 1
 

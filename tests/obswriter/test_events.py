@@ -291,3 +291,14 @@ def test_a_trace_and_its_spans_share_an_id_by_being_given_it() -> None:
 
 def test_a_score_needs_no_trace() -> None:
     assert "traceId" not in wire(Score(name="q", value=0.5))
+
+
+@pytest.mark.parametrize("events", [5, {}, "event", b"x", {"name": "e"}], ids=repr)
+def test_the_events_of_a_span_are_a_list(events: Any) -> None:
+    with pytest.raises(TypeError, match=r"^events must be a list of SpanEvents or mappings; got "):
+        Span(trace_id="1", name="s", start_time=0, end_time=0, events=events)
+
+
+def test_an_unknown_key_is_told_what_there_is() -> None:
+    with pytest.raises(ValueError, match=r"unknown key 'text' in a log.*; it has .*message"):
+        Log.from_mapping({"level": "info", "message": "m", "text": "x"})

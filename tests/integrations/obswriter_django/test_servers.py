@@ -180,7 +180,7 @@ def test_a_wrong_setting_is_said_at_the_start_and_the_site_runs(
     with serving(program, port, env=environment(tmp_path), timeout=60):
         assert ask(port, "/item/1/").startswith("1 ")
     said = output.read_text()
-    assert "OBSWRITER['BATCH_SIZE']: batch_size must be an integer of at least 1; got '5'" in said
+    assert "OBSWRITER['BATCH_SIZE']: batch_size must be an integer of at least 1 " in said
     assert "records nothing" in said
     assert not store.exists()
 
