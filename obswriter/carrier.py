@@ -55,7 +55,6 @@ class Carrier:
         self.files_written = 0
         self.last_flush_at: datetime | None = None
         self._source = source
-        self._waiting: Counter[type[Segment]] = Counter()
         self._memory_limit = min(MEMORY_LIMIT, self.config.max_spool_bytes)
         self._tickets: deque[threading.Event] = deque()  # set when all have had their turn
         self._round_lock = threading.Lock()
@@ -87,25 +86,25 @@ class Carrier:
 
     def take(self, segment: Segment) -> None:
         """Look after a segment that was just queued. Within its bounds the queue never refuses."""
-        segment.queued_size = segment.size
-        self._waiting[type(segment)] += segment.size
-        self._shed(type(segment), segment)
-        unsealed = [s for s in self.queue if s.state == "closed"]
+        self._shed(type(segment))
+        # A copy: whoever interrupts us to record may close one more.
+        unsealed = [s for s in self.queue.copy() if s.state == "closed"]
         if len(unsealed) > UNSEALED_LIMIT:
             self._seal(unsealed[0])
         self.wake()
 
-    def _shed(self, kind: type[Segment], newest: Segment) -> None:
+    def _shed(self, kind: type[Segment]) -> None:
+        """Drop what is beyond the bound of what may wait."""
+        kin = [segment for segment in self.queue.copy() if type(segment) is kind]
         limit = self._memory_limit if kind is Segment else self.config.max_spool_bytes
-        if self.config.spool_full == "drop_newest" and self._waiting[kind] > limit:
-            if not newest.notes:  # else they would be dropped as often as they are written
-                self._drop(newest)
-            return
-        while self._waiting[kind] > limit:
-            idle = (s for s in self.queue if type(s) is kind and s.state in ("closed", "sealed"))
-            if (oldest := next(idle, None)) is None:
-                return
-            self._drop(oldest)
+        excess = sum(segment.size for segment in kin) - limit
+        if self.config.spool_full == "drop_newest":
+            # Not the notes of drops, else they would be dropped as often as they are written.
+            kin = [segment for segment in kin[-1:] if not segment.notes]
+        for segment in kin:
+            if excess > 0 and segment.state in ("closed", "sealed"):
+                excess -= segment.size
+                self._drop(segment)
 
     def _drop(self, segment: Segment, reason: str = "spool_full") -> None:
         self._leave(segment, "dropped")
@@ -115,7 +114,6 @@ class Carrier:
 
     def _leave(self, segment: Segment, state: State) -> None:
         self.queue.remove(segment)
-        self._waiting[type(segment)] -= segment.queued_size
         segment.state = state
 
     def wake(self) -> None:

@@ -43,7 +43,6 @@ class Segment:
     position: int = 0
     room: int = -1
     count: int = 0
-    queued_size: int = 0
     torn: bool = False
     notes: Counter[tuple[EventType, str]] = field(default_factory=Counter)
     state: State = "open"
