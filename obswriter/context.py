@@ -4,7 +4,6 @@ The library (and asyncio with it) is loaded when the first writer is made, not o
 the functions through the module, since loading replaces them.
 """
 
-import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -33,22 +32,11 @@ attach: Callable[["SpanLike | None"], Any] = _load_and_attach
 """Make a span the current one in this context. Whoever does restores the one before."""
 
 
-_loading = threading.RLock()
-
-
 def load() -> None:
     """Load what this stands on; again, it does nothing."""
     global current, attach
-    from contextvars_extras import ContextVarsRegistry
+    from .registry import ObswriterContext
 
-    with _loading:
-        if attach is not _load_and_attach:
-            return
-
-        class ObswriterContext(ContextVarsRegistry):  # type: ignore[misc]  # it ships no types
-            _registry_allocate_on_setattr = False
-            span: Any = None
-
-        # The raw methods: attribute access through the registry costs five times as much.
-        current = ObswriterContext.span.get_raw
-        attach = ObswriterContext.span.set
+    # The raw methods: attribute access through the registry costs five times as much.
+    current = ObswriterContext.span.get_raw
+    attach = ObswriterContext.span.set
