@@ -18,7 +18,7 @@ from typing import Any
 from .file_naming import OPEN_SUFFIX, ParsedPath, generate_file_path, parse_file_path
 from .marks import read_marks
 from .serializer import encode, parse_jsonl, whole_lines
-from .spool import MARKS, OWNER, boot_id, remove_if_empty, try_lock
+from .spool_directory import MARKS, OWNER, boot_id, remove_if_empty, try_lock
 from .storage import FileStorage, open_storage
 
 STALE_SECONDS = 600

@@ -6,15 +6,14 @@ import threading
 import time
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any, Final
 
 from . import lifecycle
+from .bucket import Bucket
 from .carrier import Carrier
 from .config import ObservabilityWriterConfig
 from .events import Metric
 from .exceptions import WriterShutdownError
-from .file_naming import generate_file_name
 from .marks import SLOT, StartMarks
 from .redaction import Redactor
 from .results import FlushResult, WriterStats
@@ -25,18 +24,6 @@ from .timestamps import iso_from_ns
 from .vocabulary import EVENT_TYPES, EventType
 
 REPORT_SECONDS: Final = 60.0  # the longest wait before what was dropped is written down
-IDLE_SECONDS: Final = 60.0  # after this long without an event, a type's spare segment is removed
-
-
-@dataclass(slots=True, eq=False)
-class _Bucket:
-    """The open segment of one (type, project), begun when, and the next one, made ready."""
-
-    type: EventType
-    project_id: str
-    segment: Segment
-    begun_at: float = 0.0
-    spare: Segment | None = None
 
 
 class EventBatcher:
@@ -66,8 +53,7 @@ class EventBatcher:
         self._reported_at = 0.0
         self._repaired = 0
         self._ended = False
-        self._buckets: dict[tuple[EventType, str], _Bucket] = {}
-        self._none = Segment("trace", "none", 0)  # has no room, so that add() asks for some
+        self._buckets: dict[tuple[EventType, str], Bucket] = {}
         self.carrier = Carrier(self)
         self._lock = self.carrier.lock
 
@@ -88,7 +74,7 @@ class EventBatcher:
                 if end <= segment.room:
                     segment.position = end
                     break
-                self._make_room(bucket, size)
+                bucket.make_room(size)
             try:
                 segment.window[start:end] = line
             except BaseException:
@@ -98,7 +84,7 @@ class EventBatcher:
             if repaired:
                 self._repaired += 1
             if segment.count >= self._batch_size:
-                self._close(bucket, segment)
+                bucket.close(segment)
         if self.carrier.inline:
             self.carrier.round(timeout=0)  # whoever makes one already will come to this, too
         return segment
@@ -124,52 +110,11 @@ class EventBatcher:
         with self._lock:
             self.carrier.count_dropped(type, reason)
 
-    def _new_bucket(self, type: EventType, project_id: str) -> _Bucket:
+    def _new_bucket(self, type: EventType, project_id: str) -> Bucket:
         if self._ended:
             raise WriterShutdownError
-        bucket = _Bucket(type, project_id, self._none)
+        bucket = Bucket(type, project_id, self.carrier)
         return self._buckets.setdefault((type, project_id), bucket)
-
-    def _make_room(self, bucket: _Bucket, size: int) -> None:
-        segment = bucket.segment
-        refused = False
-        if segment is not self._none:
-            fits = segment.size + size <= segment.max_size or not segment.count
-            if fits and segment.state == "open":
-                with suppress(OSError):  # the disk is full: the next one may be in memory
-                    segment.advance(size)
-                    return
-                refused = not segment.count
-            self._close(bucket, segment)
-        self._begin(bucket, in_memory=refused)
-
-    def _begin(self, bucket: _Bucket, *, in_memory: bool) -> None:
-        fresh, bucket.spare = bucket.spare, None
-        if fresh is None or in_memory:
-            fresh = self.carrier.new_segment(bucket.type, bucket.project_id, in_memory=in_memory)
-        fresh.file_name = generate_file_name()
-        bucket.begun_at = time.monotonic()
-        if bucket.segment is self._none:
-            bucket.segment = fresh
-        else:  # somebody who interrupted us has begun one
-            fresh.discard()
-        lifecycle.renew_signal_handlers()
-        self.carrier.wake()
-
-    def _close(self, bucket: _Bucket, segment: Segment) -> None:
-        # No call until it is in the queue: flush(), which takes no lock, finds it here or there,
-        # and who interrupts us puts nothing more into it.
-        closed_already = segment.state != "open"
-        segment.room = -1
-        if segment.count and not closed_already:
-            segment.state = "closed"
-            self.carrier.queue.append(segment)
-        if bucket.segment is segment:
-            bucket.segment = self._none
-        if not segment.count:
-            segment.discard()
-        elif not closed_already:
-            self.carrier.take(segment)
 
     def prepare(self, forced: bool) -> float:
         """Close what is due, or with *forced* everything; seconds until something is due."""
@@ -178,13 +123,16 @@ class EventBatcher:
         wait = 3600.0
         for bucket in list(self._buckets.values()):
             with self._lock:
-                in_use = bucket.segment is not self._none
+                in_use = bucket.in_use
                 due = bucket.begun_at + self._interval - time.monotonic()
                 if in_use and (forced or due <= 0):
-                    self._close(bucket, bucket.segment)
+                    bucket.close(bucket.segment)
                 elif in_use:
                     wait = min(wait, due)
-            self._tend_spare(bucket, in_use, forced)
+            if forced:  # maybe it is the end
+                bucket.discard_spare()
+            else:
+                bucket.tend_spare(in_use)
         return wait
 
     def _report_drops(self) -> None:
@@ -210,17 +158,6 @@ class EventBatcher:
             total = f"{carrier.dropped[type, reason]} in all"
             carrier.warn(f"{type} events were dropped ({reason})", total)
 
-    def _tend_spare(self, bucket: _Bucket, in_use: bool, forced: bool) -> None:
-        """Make the next segment ready, outside the lock: record_*() shall not wait for that."""
-        idle = not in_use and time.monotonic() - bucket.begun_at > IDLE_SECONDS
-        if forced or idle:  # forced: maybe it is the end
-            with self._lock:
-                spare, bucket.spare = bucket.spare, None
-            if spare is not None:
-                spare.discard()
-        elif in_use and bucket.spare is None:
-            bucket.spare = self.carrier.new_segment(bucket.type, bucket.project_id)
-
     def _open_segments(self) -> list[Segment]:
         buckets = list(self._buckets.values())
         return [segment for bucket in buckets if (segment := bucket.segment).count]
@@ -241,9 +178,9 @@ class EventBatcher:
     def _end_recording(self) -> None:
         self._ended = True
         for bucket in self._buckets.values():
-            if bucket.segment is not self._none:
-                self._close(bucket, bucket.segment)
-            self._tend_spare(bucket, in_use=False, forced=True)
+            if bucket.in_use:
+                bucket.close(bucket.segment)
+            bucket.discard_spare()
         self._buckets = {}
 
     def _close_down(self, timeout: float) -> FlushResult:
@@ -257,7 +194,7 @@ class EventBatcher:
     def finish(self) -> None:
         """Remove the spares: no more events come."""
         for bucket in list(self._buckets.values()):
-            self._tend_spare(bucket, in_use=False, forced=True)
+            bucket.discard_spare()
 
     def hand_over(self, successor: "EventBatcher") -> None:
         """End without storing; what is in the spool goes to the successor's store."""
@@ -331,7 +268,7 @@ class EventBatcher:
             )
 
 
-def _let_go(buckets: dict[tuple[EventType, str], _Bucket], carrier: Carrier) -> None:
+def _let_go(buckets: dict[tuple[EventType, str], Bucket], carrier: Carrier) -> None:
     """Close descriptors and maps, and touch no file."""
     segments = [segment for b in buckets.values() for segment in (b.segment, b.spare)]
     for segment in filter(None, (*segments, *carrier.queue)):

@@ -18,8 +18,8 @@ from .file_naming import generate_file_name, generate_file_path
 from .lifecycle import signals_left_to_others
 from .results import FlushResult, result_of
 from .segment import MappedSegment, Segment, State
+from .spool import Spool, send
 from .storage import storing
-from .upkeep import Spool, send
 from .vocabulary import EventType
 from .warner import Warner
 

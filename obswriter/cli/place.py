@@ -10,7 +10,7 @@ from pathlib import Path
 
 from obswriter.config import from_environment
 from obswriter.process import resolve_config
-from obswriter.spool import DESTINATION, FORMAT_VERSION, default_home
+from obswriter.spool_directory import DESTINATION, FORMAT_VERSION, default_home
 from obswriter.storage import FileStorage, LocalStorage, destination_of, open_storage
 
 from .arguments import EVERY_PROJECT, UsageError

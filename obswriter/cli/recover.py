@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from obswriter.adoption import STALE_SECONDS, Recovery, adopt, spool_directories
-from obswriter.spool import try_lock
+from obswriter.spool_directory import try_lock
 
 from .arguments import Commands, add_command
 from .formatting import format_count

@@ -5,7 +5,7 @@ import os
 import re
 import shlex
 
-from obswriter.spool import FORMAT_VERSION
+from obswriter.spool_directory import FORMAT_VERSION
 
 _EXTRAS = {"s3": ("s3fs", "s3"), "gs": ("gcsfs", "gcs"), "gcs": ("gcsfs", "gcs")}
 

@@ -17,7 +17,7 @@ import pytest
 from obswriter import LocalStorage, parse_jsonl
 from obswriter.adoption import STALE_SECONDS, adopt
 from obswriter.cli import main
-from obswriter.spool import DESTINATION, OWNER
+from obswriter.spool_directory import DESTINATION, OWNER
 from obswriter_testsupport.driving import Nursery, nursery
 from obswriter_testsupport.scenes import Scene
 

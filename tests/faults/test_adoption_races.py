@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from obswriter.adoption import STALE_SECONDS, Recovery
-from obswriter.spool import OWNER, try_lock
+from obswriter.spool_directory import OWNER, try_lock
 from obswriter_testsupport.driving import Nursery, nursery
 from obswriter_testsupport.scenes import Scene
 from obswriter_testsupport.wait import wait_until

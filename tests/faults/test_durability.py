@@ -167,9 +167,9 @@ def test_an_adopted_file_is_synced_with_its_folder_before_the_dead_process_is_fo
 def test_a_folder_that_could_not_be_synced_holds_up_nothing_and_repeats_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from obswriter import ObservabilityWriter, upkeep
+    from obswriter import ObservabilityWriter, spool
 
-    real = upkeep.fsync_directory
+    real = spool.fsync_directory
     failures = iter([OSError(5, "Input/output error")])
 
     def fsync_directory(path: str | Path) -> None:
@@ -177,7 +177,7 @@ def test_a_folder_that_could_not_be_synced_holds_up_nothing_and_repeats_nothing(
             raise failure
         real(str(path))
 
-    monkeypatch.setattr(upkeep, "fsync_directory", fsync_directory)
+    monkeypatch.setattr(spool, "fsync_directory", fsync_directory)
     writer = ObservabilityWriter(
         file_storage=tmp_path, project_id="p", durability="disk", flush_interval_ms=0
     )

@@ -15,7 +15,14 @@ from hypothesis import strategies as st
 from obswriter import LocalStorage, parse_file_path
 from obswriter.adoption import STALE_SECONDS, adopt, publish
 from obswriter.cli.place import destinations
-from obswriter.spool import OWNER, boot_id, default_home, is_local_disk, make_family, make_owned
+from obswriter.spool_directory import (
+    OWNER,
+    boot_id,
+    default_home,
+    is_local_disk,
+    make_family,
+    make_owned,
+)
 from obswriter_testsupport.faults import run, stored_events
 from obswriter_testsupport.stores import FaultyStorage
 

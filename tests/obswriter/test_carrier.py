@@ -12,7 +12,7 @@ import pytest
 from obswriter import LocalStorage, Log, ObservabilityWriter, Span
 from obswriter.adoption import adopt
 from obswriter.segment import MappedSegment
-from obswriter.upkeep import Spool
+from obswriter.spool import Spool
 from obswriter_testsupport.faults import stored_events
 from obswriter_testsupport.stores import FaultyStorage
 from obswriter_testsupport.wait import wait_until

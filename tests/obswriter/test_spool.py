@@ -12,7 +12,7 @@ import pytest
 
 from obswriter import LocalStorage, Log, ObservabilityWriter
 from obswriter.segment import MappedSegment
-from obswriter.spool import make_family, make_owned
+from obswriter.spool_directory import make_family, make_owned
 from obswriter_testsupport.faults import stored_events
 from obswriter_testsupport.stores import FaultyStorage
 from obswriter_testsupport.wait import wait_until

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from obswriter import LocalStorage, parse_file_path, parse_jsonl
 from obswriter.serializer import whole_lines
-from obswriter.spool import OWNER
+from obswriter.spool_directory import OWNER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,7 +11,7 @@ from typing import Any
 
 from obswriter import LocalStorage
 from obswriter.adoption import Recovery, adopt
-from obswriter.spool import OWNER
+from obswriter.spool_directory import OWNER
 from obswriter.storage import FileStorage
 from obswriter_testsupport.driven_process import ControlledStorage, control_file
 from obswriter_testsupport.driving import Driven, Nursery

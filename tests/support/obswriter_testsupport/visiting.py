@@ -35,8 +35,8 @@ def record():
     os.write(ACKNOWLEDGED, (text + "\\n").encode())
 
 if os.environ.get("WITHOUT_ADOPTION"):  # nobody stores for another what that one should have
-    import obswriter.upkeep
-    obswriter.upkeep.adopt = lambda *_: obswriter.adoption.Recovery()
+    import obswriter.spool
+    obswriter.spool.adopt = lambda *_: obswriter.adoption.Recovery()
 """
 
 WSGI = (

@@ -33,10 +33,10 @@ from pathlib import Path
 from celery import Celery, signals
 from celery.exceptions import SoftTimeLimitExceeded
 
-import obswriter.upkeep
+import obswriter.spool
 import obswriter_celery
 
-obswriter.upkeep.ADOPTION_SECONDS = 0.2
+obswriter.spool.ADOPTION_SECONDS = 0.2
 obswriter.configure()
 app = Celery("shop")
 app.conf.update(json.loads(os.environ["SHOP_CONF"]))

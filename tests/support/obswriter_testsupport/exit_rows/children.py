@@ -24,8 +24,8 @@ assert status == 0
 """
 
 KILLED = """
-import obswriter.upkeep
-obswriter.upkeep.ADOPTION_SECONDS = 0.2
+import obswriter.spool
+obswriter.spool.ADOPTION_SECONDS = 0.2
 obswriter.configure(flush_interval_ms=200)
 record("parent before")
 pid = os.fork()

@@ -1,0 +1,164 @@
+"""Directories of segments: where they lie, and whose they are.
+
+    {home}/{destination}/{process}/{type}/{project}/{name}.jsonl.open    being written
+    {home}/{destination}/{process}/{type}/{project}/{name}.jsonl         sealed, to be sent
+    {home}/{destination}/destination.json                                for which store
+    {home}/{destination}/{process}/owner.json                            boot, host, heartbeat
+    {home}/{destination}/{process}/started                               what is going on
+
+The owner holds a ``flock`` on its directory. It decides only within one boot; a directory of
+another boot or host is adopted when its heartbeat is old (``adoption.py``).
+"""
+
+import errno
+import hashlib
+import json
+import os
+import re
+import shutil
+import stat
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from .exceptions import StorageError
+from .marks import StartMarks
+from .storage import FileStorage, LocalStorage, destination_of
+
+try:
+    import fcntl
+except ImportError:  # Windows: segments stay in memory
+    fcntl = None  # type: ignore[assignment]
+
+FORMAT_VERSION = 1
+OWNER = "owner.json"
+MARKS = "started"
+DESTINATION = "destination.json"
+NEW_PREFIX = ".new-"
+
+_LOCAL_FILE_SYSTEMS = frozenset(
+    "apfs bcachefs btrfs exfat ext2 ext3 ext4 f2fs hfs jfs nilfs2 overlay ramfs reiserfs rootfs "
+    "tmpfs ubifs ufs vfat xfs zfs".split()
+)
+
+
+def default_home(
+    storage: FileStorage, base_path: str, spool_dir: str | os.PathLike[str] | None
+) -> Path:
+    """Return the spool folder of this user: in the store if that is a local disk."""
+    user = str(os.getuid())
+    if spool_dir is not None:
+        return Path(os.path.abspath(os.path.expanduser(spool_dir))) / user
+    if isinstance(storage, LocalStorage) and is_local_disk(storage.root):
+        return (storage.local_path(base_path) if base_path else storage.root) / ".spool" / user
+    state = Path(os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state"))
+    existing = next(folder for folder in (state, *state.parents) if folder.exists())
+    if state.is_absolute() and os.access(existing, os.W_OK):
+        return state / "obswriter" / "spool" / user
+    return Path(tempfile.gettempdir()) / f"obswriter-spool-{user}" / user
+
+
+def is_local_disk(path: Path) -> bool:
+    """Whether *path* lies on a file system known to be this machine's own."""
+    try:
+        mounts = Path("/proc/self/mounts").read_text()
+    except OSError:
+        return os.name == "posix"  # macOS has no such list
+    kinds: dict[str, str] = {}
+    for line in mounts.splitlines():
+        _, point, kind, *_ = line.split(" ")
+        kinds[re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), point)] = kind
+    real = Path(os.path.realpath(path))
+    point = next((str(folder) for folder in (real, *real.parents) if str(folder) in kinds), "")
+    return kinds.get(point) in _LOCAL_FILE_SYSTEMS
+
+
+def boot_id() -> str:
+    """Return what distinguishes this boot of this machine; empty where the system doesn't say."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
+
+
+def make_family(home: Path, storage: FileStorage, base_path: str) -> str:
+    """The folder of all spools with one destination, made if need be."""
+    if fcntl is None:
+        raise OSError(errno.ENOTSUP, "this system has no flock")
+    _make_home(home, storage)
+    facts = {
+        "format": FORMAT_VERSION,
+        "destination": destination_of(storage),
+        "base_path": base_path,
+    }
+    text = json.dumps(facts, sort_keys=True)
+    family = home / hashlib.sha256(text.encode()).hexdigest()[:16]
+    family.mkdir(mode=0o700, exist_ok=True)
+    if not (family / DESTINATION).exists():
+        temporary = family / f"{NEW_PREFIX}{os.urandom(6).hex()}"
+        temporary.write_text(text + "\n")
+        temporary.replace(family / DESTINATION)
+    return str(family)
+
+
+def _make_home(home: Path, storage: FileStorage) -> None:
+    if isinstance(storage, LocalStorage) and home.is_relative_to(storage.root):
+        storage.make_folder(home.parent.parent)
+    if home.parent.name == ".spool" and not home.parent.exists():
+        with suppress(FileExistsError, PermissionError):  # another user's process was quicker
+            home.parent.mkdir(parents=True)
+            home.parent.chmod(0o1777)  # every user of the store has a spool of their own in it
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    status = home.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o022:
+        raise StorageError(f"spool {str(home)!r} must be a directory of this user's own, mode 0700")
+
+
+def make_owned(family: str) -> tuple[str, int, StartMarks]:
+    """Make a directory nobody else can take for dead: it is locked before it has its name."""
+    name = os.urandom(8).hex()
+    new, final = f"{family}/{NEW_PREFIX}{name}", f"{family}/{name}"
+    os.mkdir(new, 0o700)
+    lock = os.open(new, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        owner = {"boot": boot_id(), "host": os.uname().nodename, "pid": os.getpid()}
+        Path(new, OWNER).write_text(json.dumps(owner) + "\n")
+        marks = StartMarks(f"{new}/{MARKS}")
+        os.rename(new, final)
+    except BaseException:
+        os.close(lock)
+        shutil.rmtree(new, ignore_errors=True)
+        raise
+    return final, lock, marks
+
+
+@contextmanager
+def try_lock(path: str) -> Iterator[bool]:
+    """Hold the lock of a spool directory; yields False where that is another process's."""
+    fd, ours = -1, False
+    try:
+        with suppress(OSError):
+            fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            here, there = os.fstat(fd), os.lstat(path)  # adopted and gone meanwhile?
+            ours = os.path.samestat(here, there) and os.getuid() in (here.st_uid, 0)
+        yield ours
+    finally:
+        if fd >= 0:
+            os.close(fd)
+
+
+def remove_if_empty(path: str) -> bool:
+    """Remove a spool directory that holds no segment; whether it is gone."""
+    for folder, _, _ in os.walk(path, topdown=False):
+        if folder != path:
+            with suppress(OSError):
+                os.rmdir(folder)
+    with suppress(FileNotFoundError):  # somebody has deleted the spool
+        if any(name != OWNER for name in os.listdir(path)):
+            return False
+        Path(path, OWNER).unlink(missing_ok=True)
+        os.rmdir(path)
+    return True
