@@ -54,6 +54,7 @@ class EventBatcher:
         self._repaired = 0
         self._ended = False
         self._buckets: dict[tuple[EventType, str], Bucket] = {}
+        self._past: dict[tuple[EventType, str], Bucket] = {}  # those that no event gets into
         self.carrier = Carrier(self)
         self._lock = self.carrier.lock
 
@@ -172,16 +173,15 @@ class EventBatcher:
         """Take no more events, and close."""
         with self._lock:
             self._report_drops()
-            self._end_recording()
+            self._end_recording(close=True)
         return self._close_down(timeout)
 
-    def _end_recording(self) -> None:
+    def _end_recording(self, *, close: bool) -> None:
         self._ended = True
-        for bucket in self._buckets.values():
-            if bucket.in_use:
+        self._past, self._buckets = self._buckets, {}
+        for bucket in self._past.values():
+            if close and bucket.in_use:
                 bucket.close(bucket.segment)
-            bucket.discard_spare()
-        self._buckets = {}
 
     def _close_down(self, timeout: float) -> FlushResult:
         """Flush, stop the thread and give the spool up, all within *timeout* seconds."""
@@ -193,7 +193,7 @@ class EventBatcher:
 
     def finish(self) -> None:
         """Remove the spares: no more events come."""
-        for bucket in list(self._buckets.values()):
+        for bucket in [*self._buckets.values(), *self._past.values()]:
             bucket.discard_spare()
 
     def hand_over(self, successor: "EventBatcher") -> None:
@@ -201,14 +201,11 @@ class EventBatcher:
         with self._lock:
             waiting = [*self._open_segments(), *self.carrier.queue]
             in_spool = all(isinstance(segment, MappedSegment) for segment in waiting)
-            if not in_spool:
-                self._end_recording()
-            self._ended = True
-            buckets, self._buckets = self._buckets, {}
+            self._end_recording(close=not in_spool)
         if not in_spool:
             self.flush(self.patience)  # there is no spool to take it from
         self.carrier.stop(self.patience)
-        _let_go(buckets, self.carrier)
+        _let_go(self._past, self.carrier)
         successor.carrier.take_over(self.carrier)
 
     def end(self, timeout: float, *, threads_run: bool) -> None:

@@ -331,3 +331,14 @@ def test_a_config_and_options_together_are_refused(tmp_path: Path) -> None:
     config = obswriter.ObservabilityWriterConfig(file_storage=tmp_path, project_id="p")
     with pytest.raises(TypeError, match="and nothing else"):
         ObservabilityWriter(config, batch_size=5)
+
+
+@pytest.mark.usefixtures("switching_often")
+def test_a_shutdown_beside_a_thread_that_makes_segments_ready_leaves_none(
+    make: Make, tmp_path: Path
+) -> None:
+    for _ in range(40):
+        writer = make()
+        log(writer)
+        writer.shutdown()
+    assert list(tmp_path.rglob("*.open")) == []

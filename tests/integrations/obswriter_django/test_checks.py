@@ -159,7 +159,7 @@ def test_the_app_configures_the_process_from_the_settings(
     settings.OBSWRITER = {"FILE_STORAGE": tmp_path, "PROJECT_ID": "shop", "EXCLUDE": ["/x"]}
     start()
     assert unconfigured().project_id == "shop"
-    assert unconfigured().config.file_storage == tmp_path
+    assert unconfigured().config.file_storage == str(tmp_path)
 
 
 @pytest.mark.parametrize("value", [True, {"LINK": True}])
