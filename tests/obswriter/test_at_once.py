@@ -333,12 +333,22 @@ def test_a_config_and_options_together_are_refused(tmp_path: Path) -> None:
         ObservabilityWriter(config, batch_size=5)
 
 
-@pytest.mark.usefixtures("switching_often")
-def test_a_shutdown_beside_a_thread_that_makes_segments_ready_leaves_none(
+def test_a_segment_that_the_thread_makes_ready_during_a_shutdown_is_removed(
     make: Make, tmp_path: Path
 ) -> None:
-    for _ in range(40):
-        writer = make()
-        log(writer)
-        writer.shutdown()
+    writer = make()
+    batcher = writer._batcher
+    real, begun = batcher.carrier.new_segment, threading.Event()
+
+    def slow(*arguments: Any, **options: Any) -> Any:
+        segment = real(*arguments, **options)
+        if threading.current_thread() is not threading.main_thread():
+            begun.set()
+            wait_until(lambda: batcher._ended)
+        return segment
+
+    batcher.carrier.new_segment = slow  # type: ignore[method-assign]
+    log(writer)
+    assert begun.wait(10)
+    writer.shutdown()
     assert list(tmp_path.rglob("*.open")) == []
