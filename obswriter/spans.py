@@ -28,9 +28,9 @@ class LiveSpan:
     """Whether this is a span of another process, as ``SpanContext`` is."""
 
     __slots__ = (
-        "_attributes", "_events", "_extra", "_generation", "_inner", "_kind", "_mark", "_name",
-        "_offset", "_parent", "_previous", "_started", "_status", "_stopped", "baggage", "id",
-        "trace_flags", "trace_id", "tracestate",
+        "_attributes", "_events", "_extra", "_generation", "_inner", "_is_root", "_kind", "_mark",
+        "_name", "_offset", "_parent", "_previous", "_started", "_status", "_stopped", "baggage",
+        "id", "trace_flags", "trace_id", "tracestate",
     )  # fmt: skip
 
     def __init__(
@@ -38,7 +38,10 @@ class LiveSpan:
     ) -> None:
         self._name = name
         self._kind = kind
-        self._attributes = as_attributes(attributes)
+        if type(attributes) is dict:  # as most are: without a call
+            self._attributes = attributes.copy()
+        else:
+            self._attributes = as_attributes(attributes)
         self._parent = parent
         if parent is not None and not issubclass(type(parent), (SpanContext, LiveSpan)):
             self._parent = None
@@ -73,7 +76,8 @@ class LiveSpan:
         context.attach(self)
         self._started = started = time_ns()
         self._offset = started - perf_counter_ns()
-        if parent is None or parent.is_remote:
+        self._is_root = parent is None or parent.is_remote
+        if self._is_root:
             self._mark = writer.mark(self._wire(writer.config.project_id, started))
         return self
 
@@ -114,12 +118,15 @@ class LiveSpan:
             self._stopped = perf_counter_ns() + self._offset
 
     def _note(self, error: BaseException) -> None:
-        if isinstance(error, Exception):
-            self.record_exception(error)
-            self._status = "error"
-            self._attributes.setdefault("error.type", type_name(error))
-        else:  # cancelled, interrupted, closed: not a failure of the operation, but visible
+        # A worker that is made to exit leaves whoever called it without an answer.
+        exits = isinstance(error, SystemExit) and self._kind in ("server", "consumer")
+        if not isinstance(error, Exception):  # cancelled, interrupted, closed: visible, no failure
             self._attributes.setdefault("obswriter.ended_by", type_name(error))
+            if not exits:
+                return
+        self.record_exception(error)
+        self._status = "error"
+        self._attributes.setdefault("error.type", type_name(error))
 
     def _record(self, started: int) -> None:
         stopped = self._stopped or perf_counter_ns() + self._offset
@@ -134,19 +141,17 @@ class LiveSpan:
         if self._events:
             wire["events"] = self._events
         wire["recordedAt"] = recorded
-        wires = [wire]
-        parent = self._parent
-        if parent is None or parent.is_remote:
-            wires.append(self._trace_of(wire))  # a local root is also a trace
-            if self._mark is not None:
-                marks, at = self._mark
-                marks.clear(at)
-        left_out = not self.trace_flags & SAMPLED and writer.leaves_out(self._status)
-        for wire in wires:
-            if left_out:
-                writer.drop(wire["type"], "sampled_out")
-            else:
-                writer.append(wire)
+        keep = writer.append
+        if not self.trace_flags & SAMPLED and writer.leaves_out(self._status):
+            keep = writer.leave_out
+        if not self._is_root:
+            keep(wire)
+            return
+        if self._mark is not None:
+            marks, at = self._mark
+            marks.clear(at)
+        keep(wire)
+        keep(self._trace_of(wire))  # a local root is also a trace
 
     def _wire(self, project_id: str, started: int) -> dict[str, Any]:
         """What is known of a span when it begins."""

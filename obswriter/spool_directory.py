@@ -44,7 +44,7 @@ _LOCAL_FILE_SYSTEMS = frozenset(
 
 
 def default_home(
-    storage: FileStorage, base_path: str, spool_dir: str | os.PathLike[str] | None
+    storage: FileStorage | None, base_path: str, spool_dir: str | os.PathLike[str] | None
 ) -> Path:
     """Return the spool folder of this user: in the store if that is a local disk."""
     user = str(os.getuid())

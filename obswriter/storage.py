@@ -124,7 +124,7 @@ class LocalStorage:
     def list(self, prefix: str = "") -> list[FileInfo]:
         top = self.local_path(prefix) if prefix else self.root
         found = []
-        for folder, folders, names in os.walk(top):
+        for folder, folders, names in os.walk(top, onerror=_raise_unless_gone):
             folders[:] = [name for name in folders if not name.startswith(".")]
             for full in (Path(folder, name) for name in names if not name.startswith(".")):
                 with suppress(OSError):  # moved or deleted meanwhile, or a link that leads out
@@ -142,6 +142,11 @@ class LocalStorage:
 
     def exists(self, path: str) -> bool:
         return self.local_path(path).is_file()
+
+
+def _raise_unless_gone(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError | NotADirectoryError):
+        raise error
 
 
 def _set_mode(path: str | Path, mode: int | None) -> None:

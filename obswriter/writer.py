@@ -184,6 +184,10 @@ class ObservabilityWriter:
         left_out = self.samples and int(trace_id[-14:], 16) < (1 - self.config.sample_rate) * 2**56
         return RANDOM if left_out else RANDOM | SAMPLED
 
+    def leave_out(self, wire: dict[str, Any]) -> None:
+        """For obswriter's own modules: count a span or trace that is not sampled."""
+        self.drop(wire["type"], "sampled_out")
+
     def leaves_out(self, status: str) -> bool:
         """For obswriter's own modules: whether a span of a trace that is not sampled is dropped."""
         return self.samples and not (status == "error" and self.config.sample_errors)

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias, cast
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+from django.apps import apps
 from django.core.exceptions import BadRequest, PermissionDenied, SuspiciousOperation
 from django.http import Http404, HttpRequest
 from django.http.multipartparser import MultiPartParserError
@@ -35,6 +36,10 @@ class ObservabilityMiddleware:
     def __init__(
         self, get_response: Callable[[HttpRequest], Response | Awaitable[Response]]
     ) -> None:
+        if not apps.is_installed("obswriter_django"):
+            from .activation import activate
+
+            activate()
         self.get_response = get_response
         self.async_mode = iscoroutinefunction(get_response)
         # In its own mode each: Django would send a synchronous hook through another thread.

@@ -56,6 +56,7 @@ class ObservabilityHandler(logging.Handler):
         """Record *record* unless a filter refuses it; return whether it was recorded."""
         depth = _nesting.depth
         if depth >= MAX_NESTING or is_storing():
+            _say_aloud(record)
             return False
         _nesting.depth = depth + 1
         try:
@@ -80,6 +81,7 @@ class ObservabilityHandler(logging.Handler):
         """Record *record*, whatever is wrong with it."""
         writer = current_writer()
         if writer.disabled:
+            _say_aloud(record)
             return
         try:
             if self._limits and (reason := self._limits.refuse(record)):
@@ -100,6 +102,19 @@ class ObservabilityHandler(logging.Handler):
         """Flush, and forget the handler's name; the writer goes on."""
         self.flush()
         super().close()
+
+
+def _say_aloud(record: logging.LogRecord) -> None:
+    """Print what obswriter warns of, where nobody but this handler would hear it."""
+    if record.name != "obswriter" or record.levelno < logging.WARNING or not logging.lastResort:
+        return
+    logger: logging.Logger | None = logging.getLogger(record.name)
+    while logger is not None:
+        if not all(isinstance(handler, ObservabilityHandler) for handler in logger.handlers):
+            return
+        logger = logger.parent if logger.propagate else None
+    with suppress(Exception):
+        logging.lastResort.handle(record)
 
 
 def _record_plainly(record: logging.LogRecord) -> None:

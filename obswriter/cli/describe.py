@@ -58,4 +58,5 @@ def text_of(event: Event) -> str:
     if isinstance(attributes, dict):
         error = str(attributes.get("error.type") or "").rpartition(".")[2]
         details += [error, attributes.get("otel.status_description")]
+        details.append(str(attributes.get("obswriter.outcome") or "").replace("_", " "))
     return "  ".join(str(part) for part in [event.get("name", ""), *details] if part)

@@ -5,6 +5,8 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
 
+from obswriter.adoption import spool_directories
+
 from .arguments import Commands, add_command, add_types
 from .formatting import format_count, format_second, format_size
 from .place import Place, find_place
@@ -30,7 +32,7 @@ def run(arguments: Namespace) -> int:
     place = find_place(arguments)
     files = Reader(place, arguments.types).files()
     if not files:
-        note(f"no files in {place}; another --storage, --base-path or --project may have some")
+        note(f"no files in {place}; {_hint(place)}")
         return 0
     entries = [describe(file) for file in files] if arguments.files else summarize(files)
     if arguments.json:
@@ -39,6 +41,14 @@ def run(arguments: Namespace) -> int:
     else:
         show_listing(Screen(), place, files, entries)
     return 0
+
+
+def _hint(place: Place) -> str:
+    waiting = sum(len(spool_directories(family)) for family in place.own_spools())
+    if waiting:
+        found = format_count(waiting, "process has", "processes have")
+        return f"{found} events on the way: 'obswriter recover' stores those of dead ones"
+    return "another --storage, --base-path or --project may have some"
 
 
 def describe(file: StoredFile) -> dict[str, Any]:

@@ -37,14 +37,19 @@ class Place:
         """Whether the store is a directory of this machine."""
         return isinstance(self.storage, LocalStorage)
 
-    def spool_homes(self) -> list[Path]:
-        """Return each user's spool folder that this one may read; it bears its owner's number."""
+    def spool_homes(self, *, readable: bool = True) -> list[Path]:
+        """Return each user's spool folder that this one may read, or those that it may not.
+
+        They bear their owners' numbers, and lie where this place's would, or another store's.
+        """
         if not hasattr(os, "getuid"):  # Windows: nothing is kept in files
             return []
         own = default_home(self.storage, self.base_path, self.spool_dir)
-        with suppress(OSError):
-            return sorted(home for home in own.parent.iterdir() if _is_readable_home(home))
-        return []
+        found: set[Path] = set()
+        for parent in {own.parent, default_home(None, "", self.spool_dir).parent}:
+            with suppress(OSError):
+                found.update(home for home in parent.iterdir() if _is_home(home))
+        return sorted(home for home in found if os.access(home, os.R_OK | os.X_OK) == readable)
 
     def spools(self) -> Iterator[tuple[str, dict[str, object], bool]]:
         """Yield each destination's folder with its facts, and whether that is this place."""
@@ -68,10 +73,9 @@ def destinations(home: str) -> Iterator[tuple[str, dict[str, object]]]:
                 yield str(family), facts
 
 
-def _is_readable_home(home: Path) -> bool:
+def _is_home(home: Path) -> bool:
     with suppress(OSError):
-        status = home.lstat()
-        return home.name == str(status.st_uid) and os.access(home, os.R_OK | os.X_OK)
+        return home.name == str(home.lstat().st_uid)
     return False
 
 
@@ -89,11 +93,12 @@ def find_place(arguments: Namespace, *, must_exist: bool = True) -> Place:
         spool_dir=config.spool_dir,
     )
     if must_exist:
-        _check_readable(place.storage)
+        check_readable(place.storage)
     return place
 
 
-def _check_readable(storage: FileStorage) -> None:
+def check_readable(storage: FileStorage) -> None:
+    """Refuse a local store that this user can't look into."""
     if not isinstance(storage, LocalStorage):
         return
     root = str(storage.root)

@@ -8,7 +8,7 @@ from .arguments import Commands, UsageError, add_command, add_types, duration
 from .formatting import format_count, format_size
 from .place import Place, find_place
 from .reading import Reader, StoredFile
-from .screen import Screen, print_json
+from .screen import Screen, note, print_json
 
 
 def add_to(commands: Commands) -> None:
@@ -46,14 +46,20 @@ def run(arguments: Namespace) -> int:
         files = [file for file in files if file.parsed.processed]
     if not (arguments.yes or arguments.dry_run) and not _confirmed(files):
         files = [file for file in files if file.parsed.processed]
+    done = []
     for file in files:
-        if not arguments.dry_run:
-            place.storage.delete(file.info.path)
+        try:
+            if not arguments.dry_run:
+                place.storage.delete(file.info.path)
+        except OSError as error:
+            note(f"not deleted: {error}")
+            continue
+        done.append(file)
         if arguments.json:
             print_json(_entry(file, deleted=not arguments.dry_run))
     if not arguments.json:
-        _show(Screen(), place, files, dry=arguments.dry_run)
-    return 0
+        _show(Screen(), place, done, dry=arguments.dry_run)
+    return 0 if len(done) == len(files) else 1
 
 
 def _confirmed(files: list[StoredFile]) -> bool:

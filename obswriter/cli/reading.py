@@ -51,6 +51,7 @@ class Reader:
         self.place = place
         self.types = tuple(type for type in EVENT_TYPES if not types or type in types)
         self.damaged = 0
+        self.refused: list[str] = []  # what this user may not read
 
     def files(self) -> list[StoredFile]:
         """Return the files, oldest first."""
@@ -82,15 +83,21 @@ class Reader:
                 return self.place.storage.read(path)
             except FileNotFoundError:
                 continue
+            except PermissionError as error:
+                self.refused.append(f"{error}")
+                break
         return b""
 
     def _count_damaged(self, number: int, line: bytes) -> None:
         self.damaged += 1
 
-    def note_damaged(self) -> None:
-        """Say how many lines were skipped, if any."""
+    def note_damaged(self) -> bool:
+        """Say what was skipped, if anything; whether all files could be read."""
         if self.damaged:
             note(f"{format_count(self.damaged, 'damaged line')} skipped")
+        if self.refused:
+            note(f"{format_count(len(self.refused), 'file')} skipped: {self.refused[0]}")
+        return not self.refused
 
 
 class SpoolReader:

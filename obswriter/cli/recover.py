@@ -11,7 +11,7 @@ from obswriter.spool_directory import try_lock
 
 from .arguments import Commands, add_command
 from .formatting import format_count
-from .place import Place, find_place
+from .place import Place, check_readable, find_place
 from .remedies import remedy_for
 from .screen import Screen, note, print_json
 
@@ -34,6 +34,10 @@ def run(arguments: Namespace) -> int:
     """Adopt, and say what was found and what is left."""
     place = find_place(arguments, must_exist=False)
     recovery = Recovery()
+    if not any(place.spools()):
+        check_readable(place.storage)
+    for home in place.spool_homes(readable=False):
+        recovery.errors.append(f"{home} is another user's: run this as root, or as its owner")
     for family in place.own_spools():
         add(recovery, adopt(family, place.storage, place.base_path))
     left = [count_processes(family) for family in place.own_spools()]

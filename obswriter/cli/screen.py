@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from obswriter.timestamps import iso_from_datetime
+
 from .formatting import one_line
 
 if TYPE_CHECKING:
@@ -27,6 +29,10 @@ STYLES = {
 }
 
 
+_PLAIN = {"█": "#", "·": ".", "├": "|", "└": "`", "│": "|", "─": "-", "µ": "u", "…": "~"}
+"""What is drawn where an encoding has no other characters."""
+
+
 class Screen:
     """Standard output, line by line."""
 
@@ -35,16 +41,20 @@ class Screen:
         with suppress(AttributeError):  # some characters of ours are not in every encoding
             sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
         self.console = _rich_console() if self.is_terminal else None
+        self.columns = shutil.get_terminal_size().columns if self.is_terminal else None
+        self._spelled = {} if _can_print(_PLAIN) else str.maketrans(_PLAIN)
 
     def line(self, *parts: Part | str, crop: bool = False) -> None:
         """Print one line; *crop* cuts it at the edge of a terminal."""
         pieces = [(part, "") if isinstance(part, str) else part for part in parts]
+        if self._spelled:
+            pieces = [(text.translate(self._spelled), style) for text, style in pieces]
         if self.console is not None:
             _print_rich(self.console, pieces, crop)
             return
         text = "".join(text for text, _ in pieces)
-        if crop and self.is_terminal:
-            text = text[: shutil.get_terminal_size().columns]
+        if crop and self.columns and len(text) > self.columns:
+            text = text[: self.columns - 1] + ("~" if self._spelled else "…")
         print(text)
 
     def table(self, headers: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
@@ -62,6 +72,14 @@ class Screen:
         """Have everything seen."""
         if sys.stdout is not None:
             sys.stdout.flush()
+
+
+def _can_print(characters: Iterable[str]) -> bool:
+    try:
+        "".join(characters).encode(getattr(sys.stdout, "encoding", None) or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
 
 
 def _rich_console() -> "Console | None":
@@ -96,7 +114,8 @@ def _columns(cells: Sequence[str], widths: list[int], right: list[bool]) -> str:
 
 def print_json(value: Any) -> None:
     """Print one line of JSON, in UTF-8 whatever the terminal's encoding is."""
-    sys.stdout.buffer.write(orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE))
+    option = orjson.OPT_APPEND_NEWLINE | orjson.OPT_PASSTHROUGH_DATETIME
+    sys.stdout.buffer.write(orjson.dumps(value, iso_from_datetime, option))
 
 
 def note(text: str) -> None:

@@ -56,15 +56,15 @@ def run(arguments: Namespace) -> int:
     show = _printer(json=arguments.json)
     last = follower.last_events(int(arguments.count))
     show(last)
-    follower.reader.note_damaged()
+    complete = follower.reader.note_damaged()
     if arguments.follow and not last:
         note(f"waiting for events in {place}")
-    elif not last:
+    elif not last and arguments.count:
         note(f"no such events in {place}: 'obswriter ls' shows what there is")
     while arguments.follow:
         time.sleep(follower.pause)
         show(follower.new_events())
-    return 0
+    return 0 if complete else 1
 
 
 def _filter(level: str | None) -> Callable[[Event], bool]:
@@ -82,7 +82,7 @@ def _printer(*, json: bool) -> Callable[[Iterable[Event]], None]:
             if json:
                 print_json(event)
             else:
-                screen.line(*describe_event(event), crop=True)
+                screen.line(*describe_event(event))
         screen.flush()
 
     return show

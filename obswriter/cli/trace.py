@@ -37,8 +37,7 @@ def run(arguments: Namespace) -> int:
             print_json(event)
     else:
         show_trace(Screen(), events)
-    reader.note_damaged()
-    return 0
+    return 0 if reader.note_damaged() else 1
 
 
 def find_trace(reader: Reader, prefix: str) -> list[Event]:

@@ -7,16 +7,18 @@ from typing import NamedTuple
 
 import orjson
 
-from .describe import Event, state_of, text_of
+from .describe import Event, state_of, text_of, trace_id_of
 from .formatting import duration_of, format_count, format_duration, moment_of, one_line
 from .screen import STYLES, Part, Screen
 
 BAR_WIDTH = 24
+"""Columns of the bars, on terminals that are wide enough."""
 
 
 def show_trace(screen: Screen, events: list[Event]) -> None:
     """Print the events of one trace."""
-    tree = Tree(events)
+    width = min(BAR_WIDTH, max(6, (screen.columns or 4 * BAR_WIDTH) // 4))
+    tree = Tree(events, width)
     for parts in tree.heading():
         screen.line(*parts)
     for parts in tree.lines():
@@ -34,11 +36,13 @@ class Node(NamedTuple):
 class Tree:
     """The events of one trace, sorted below their spans."""
 
-    def __init__(self, events: list[Event]) -> None:
+    def __init__(self, events: list[Event], bar_width: int = BAR_WIDTH) -> None:
+        self._width = bar_width
         self.traces = [event for event in events if event.get("type") == "trace"]
         self.spans = [event for event in events if event.get("type") == "span"]
         self.spans.sort(key=_sort_key)
         others = [event for event in events if event.get("type") in ("log", "metric", "score")]
+        self._trace_id = next(filter(None, map(trace_id_of, events)), "")
         self._start, self._seconds = _extent(self.spans or self.traces or others)
         ids = {_id(span, "id") for span in self.spans} - {None}
         self._below: dict[str | None, list[Event]] = defaultdict(list)
@@ -49,14 +53,13 @@ class Tree:
     def heading(self) -> Iterator[list[Part]]:
         """Yield what is said of the trace as a whole."""
         main = min(self.traces or self.spans, key=_sort_key, default={})
-        trace_id = main.get("id") if main.get("type") == "trace" else main.get("traceId")
         began = f"{self._start:%Y-%m-%d %H:%M:%S.%f}"[:23] if self._start else ""
-        status = _overall(self.traces or self.spans)
+        status = _overall([*self.traces, *self.spans])
         yield [
             (f"{one_line(main.get('name', 'trace'))}  ", "bold"),
             (f"{status}  " if status != "unset" else "", STYLES.get(status, "")),
             (f"{format_duration(self._seconds)}  ", ""),
-            (f"{began}  {one_line(trace_id or '')}", "dim"),
+            (f"{began}  {one_line(self._trace_id)}", "dim"),
         ]
         spans = format_count(len(self.spans), "span")
         yield [(f"{spans}, {format_count(len(self.traces), 'local root')}", "dim")]
@@ -89,12 +92,12 @@ class Tree:
     def _bar(self, span: Event) -> list[Part]:
         start, seconds = moment_of(span, "startTime"), duration_of(span)
         if start is None or seconds is None or self._start is None:
-            return [(" " * (BAR_WIDTH + 2), "")]
-        scale = BAR_WIDTH / self._seconds if self._seconds else 0
-        before = min(BAR_WIDTH - 1, int((start - self._start).total_seconds() * scale))
-        length = max(1, min(BAR_WIDTH - before, round(seconds * scale)))
+            return [(" " * (self._width + 2), "")]
+        scale = self._width / self._seconds if self._seconds else 0
+        before = min(self._width - 1, int((start - self._start).total_seconds() * scale))
+        length = max(1, min(self._width - before, round(seconds * scale)))
         style = "red" if span.get("status") == "error" else "cyan"
-        after = BAR_WIDTH - before - length
+        after = self._width - before - length
         return [("·" * before, "dim"), ("█" * length, style), ("·" * after + "  ", "dim")]
 
     def _offset(self, item: Event) -> list[Part]:
@@ -103,7 +106,7 @@ class Tree:
         if moment is not None and self._start is not None:
             offset = (moment - self._start).total_seconds()
             text = f"{'-' if offset < 0 else '+'}{format_duration(abs(offset))}"
-        return [(f"{text:>{BAR_WIDTH}}  ", "dim")]
+        return [(f"{text:>{self._width}}  ", "dim")]
 
 
 def _roots(items: list[Event]) -> list[Node]:

@@ -268,3 +268,17 @@ def test_what_is_made_in_a_local_store_has_the_permissions_asked_for(
     }
     assert modes[tmp_path / "shared" / "observability" / ".spool"] == 0o1777
     assert modes[tmp_path / "shared" / "observability" / ".spool" / str(os.getuid())] == 0o700
+
+
+def test_a_folder_that_may_not_be_read_is_no_empty_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage = LocalStorage(tmp_path)
+    storage.write("a/x.jsonl", b"1")
+
+    def deny(path: object) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(os, "scandir", deny)
+    with pytest.raises(PermissionError):
+        storage.list("a")

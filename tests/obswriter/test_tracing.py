@@ -629,3 +629,14 @@ def test_what_a_signal_handler_raises_in_the_middle_of_a_call_reaches_the_applic
     record()
     type = "span" if call == "span" else "log"
     assert len(captured.events(type)) == 2
+
+
+@pytest.mark.parametrize(
+    ("kind", "status"), [("server", "error"), ("consumer", "error"), ("internal", "unset")]
+)
+def test_a_worker_that_is_made_to_exit_has_failed_whoever_called_it(
+    captured: Captured, kind: Any, status: str
+) -> None:
+    with pytest.raises(SystemExit), obswriter.span("work", kind=kind):
+        sys.exit(1)
+    assert captured.one("span")["status"] == status

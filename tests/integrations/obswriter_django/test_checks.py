@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ import obswriter
 from obswriter import process
 from obswriter_django import ObservabilityMiddleware
 from obswriter_django.conf import conf
+from obswriter_testsupport.faults import stored_events
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -273,3 +275,41 @@ def test_what_was_recorded_before_the_app_was_ready_is_kept(
     process.flush()
     (file,) = (tmp_path / "store").glob("observability/log/*/*.jsonl")
     assert [event["message"] for event in obswriter.parse_jsonl(file.read_bytes())] == ["early"]
+
+
+MIDDLEWARE_ALONE = """
+import sys
+import django
+from django.conf import settings
+from django.http import HttpResponse
+from django.urls import path
+settings.configure(
+    ALLOWED_HOSTS=["*"], ROOT_URLCONF=__name__, SECRET_KEY="x", LOGGING_CONFIG=None,
+    MIDDLEWARE=["obswriter_django.ObservabilityMiddleware"],
+    OBSWRITER={"FILE_STORAGE": sys.argv[1], "PROJECT_ID": "alone", **eval(sys.argv[2])},
+)
+django.setup()
+urlpatterns = [path("items/<int:id>", lambda request, id: HttpResponse("tea"))]
+from django.test import Client
+assert Client().get("/items/7").content == b"tea"
+"""
+
+
+def run_alone(storage: Path, settings: dict[str, Any]) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", MIDDLEWARE_ALONE, str(storage), repr(settings)]
+    return subprocess.run(command, capture_output=True, text=True, cwd=storage)
+
+
+def test_the_middleware_alone_does_what_the_settings_ask_for(tmp_path: Path) -> None:
+    done = run_alone(tmp_path, {})
+    assert done.returncode == 0, done.stderr
+    [span] = [span for span in stored_events(tmp_path, "span") if span["spanKind"] == "server"]
+    assert (span["name"], span["projectId"]) == ("GET /items/<int:id>", "alone")
+
+
+def test_the_middleware_alone_says_what_is_wrong_and_disturbs_no_request(tmp_path: Path) -> None:
+    done = run_alone(tmp_path, {"BATCHSIZE": 1})
+    assert done.returncode == 0, done.stderr
+    assert "BATCHSIZE" in done.stderr
+    assert "'BATCH_SIZE'" in done.stderr
+    assert stored_events(tmp_path) == []

@@ -352,3 +352,33 @@ thread.join()
     files = tmp_path.glob("observability/log/default/*.jsonl")
     messages = sorted(e["message"] for f in files for e in obswriter.parse_jsonl(f.read_bytes()))
     assert messages == ["child", "slow"]
+
+
+ONLY_HANDLER = """
+import logging, obswriter
+from obswriter_logging import ObservabilityHandler
+logging.basicConfig(handlers=[ObservabilityHandler()], level="INFO")
+"""
+WARNED = {
+    "a wrong option": ("OBSWRITER_BATCH_SIZE", "abc", "records nothing"),
+    "a store that refuses": ("OBSWRITER_FILE_STORAGE", "/proc/none/y", "the store refused a file"),
+}
+
+
+@pytest.mark.parametrize("wrong", WARNED)
+def test_what_obswriter_warns_of_is_heard_where_only_this_handler_listens(wrong: str) -> None:
+    name, value, said = WARNED[wrong]
+    code = ONLY_HANDLER + 'logging.getLogger("app").info("m"); obswriter.flush()'
+    environ = {**os.environ, name: value}
+    done = subprocess.run([sys.executable, "-c", code], env=environ, capture_output=True, text=True)
+    assert said in done.stderr
+    assert done.returncode == 0
+
+
+def test_what_somebody_else_hears_is_said_once() -> None:
+    code = ONLY_HANDLER + (
+        'logging.getLogger().addHandler(logging.StreamHandler()); logging.warning("m")'
+    )
+    environ = {**os.environ, "OBSWRITER_BATCH_SIZE": "abc"}
+    done = subprocess.run([sys.executable, "-c", code], env=environ, capture_output=True, text=True)
+    assert done.stderr.count("records nothing") == 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import obswriter
 from obswriter.testing import Captured
 
@@ -67,3 +69,18 @@ def test_the_table_has_a_line_for_each_entry_and_the_total(cli, tmp_path, write_
     assert len(result.lines) == 4
     assert result.lines[0].split()[:3] == ["PROJECT", "TYPE", "FILES"]
     assert result.lines[-1].startswith("2 files, ")
+
+
+def test_times_for_scripts_are_the_contracts(cli, captured) -> None:
+    obswriter.log("info", "m")
+    captured.writer.flush()
+    for more in ([], ["--files"]):
+        [entry] = cli("ls", "--json", *more, "--storage", captured.root).json
+        for name in entry.keys() & {"oldest", "newest", "begunAt"}:
+            assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", entry[name])
+
+
+def test_what_is_on_its_way_is_not_nothing(cli, captured) -> None:
+    obswriter.log("info", "m")
+    result = cli("ls", "--storage", captured.root)
+    assert "1 process has events on the way: 'obswriter recover'" in result.err

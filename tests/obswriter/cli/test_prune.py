@@ -126,3 +126,25 @@ def test_the_spool_and_foreign_files_stay(cli, captured: Captured) -> None:
     assert spooled <= set(captured.root.glob("observability/.spool/*/*/*/log/test/*.open"))
     assert foreign.exists()
     assert captured.one("log")["message"] == "open"
+
+
+def test_a_file_that_cannot_be_deleted_is_named_and_the_others_go(
+    cli, captured: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(2):
+        obswriter.log("info", "m")
+        captured.writer.flush()
+    kept, _ = sorted(files(captured.root))
+    real = Path.unlink
+
+    def unlink(path: Path, missing_ok: bool = False) -> None:
+        if path == kept:
+            raise PermissionError(13, "Permission denied", str(path))
+        real(path, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", unlink)
+    result = cli("prune", "--older-than", "0s", "--yes", "--storage", captured.root)
+    assert result.status == 1
+    assert f"not deleted: [Errno 13] Permission denied: '{kept}'" in result.err
+    assert "deleted 1 file " in result.out
+    assert files(captured.root) == {kept}

@@ -143,3 +143,43 @@ os.kill(os.getpid(), signal.SIGKILL)
     [other] = cli("recover", "--json", "--storage", tmp_path).json[0]["elsewhere"]
     assert "__main__.Mine" in other["remedy"]
     assert "start that" in other["remedy"]
+
+
+def test_a_storage_that_cannot_be_looked_at_is_an_error(cli, tmp_path) -> None:
+    (tmp_path / "file").write_text("x")
+    for wrong in (tmp_path / "nowhere", tmp_path / "file"):
+        result = cli("recover", "--storage", wrong)
+        assert (result.status, result.out) == (2, "")
+        assert "there is no directory" in result.err
+
+
+def test_what_another_user_has_to_recover_is_an_error(cli, tmp_path, monkeypatch) -> None:
+    leave_events(tmp_path)
+    [home] = (tmp_path / "observability" / ".spool").iterdir()
+    real = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: path != home and real(path, mode))
+    result = cli("recover", "--storage", tmp_path)
+    assert result.status == 1
+    assert f"{home} is another user's: run this as root, or as its owner" in result.err
+
+
+def test_what_waits_for_other_stores_in_the_state_directory_is_listed(
+    cli, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    code = """
+import os, signal, obswriter
+from obswriter_testsupport.stores import FaultyStorage
+from pathlib import Path
+store = FaultyStorage(Path("away")); store.refuse()
+obswriter.configure(file_storage=store, project_id="p")
+obswriter.log("info", "m")
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    support = str(Path(__file__).parents[2] / "support")
+    subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": support})
+    (tmp_path / "local").mkdir()
+    [report] = cli("recover", "--json", "--storage", tmp_path / "local").json
+    [other] = report["elsewhere"]
+    assert other["destination"] == "faulty:away"
+    assert other["dead"] == 1

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -157,3 +159,61 @@ def test_fields_of_other_kinds_do_not_break_the_tree(capsys) -> None:
     ]
     show_trace(Screen(), odd)
     assert len(capsys.readouterr().out.splitlines()) == 6
+
+
+def test_a_trace_with_a_failed_span_has_failed_though_its_root_has_not(
+    cli, captured: Captured
+) -> None:
+    with obswriter.trace("publish") as trace:
+        pass
+    dead = {"obswriter.outcome": "process_died"}
+    start, end = "2026-01-23T12:00:00Z", "2026-01-23T12:00:01Z"
+    captured.writer.record_span(
+        obswriter.Span(
+            trace_id=trace.trace_id, name="run", start_time=start, end_time=end, status="error",
+            attributes=dead,
+        )
+    )  # fmt: skip
+    heading, *rest = cli("trace", trace.trace_id, "--storage", captured.root).lines
+    assert "  error  " in heading
+    assert any("run  process died" in line for line in rest)
+
+
+def test_a_trace_of_logs_alone_has_its_id(cli, captured: Captured) -> None:
+    captured.writer.record_log({"level": "info", "message": "m", "trace_id": "order-7"})
+    captured.writer.flush()
+    assert cli("trace", "order", "--storage", captured.root).lines[0].endswith("order-7")
+
+
+def test_where_the_encoding_has_no_lines_the_tree_is_drawn_with_letters(
+    captured: Captured, start
+) -> None:
+    with obswriter.trace("checkout") as trace, obswriter.span("pay"):
+        pass
+    captured.writer.flush()
+    arguments = "-m", "obswriter", "trace", trace.trace_id, "--storage", captured.root
+    ended = start(*arguments, env={**os.environ, "PYTHONIOENCODING": "ascii"})
+    assert ended.process.wait(20) == 0
+    assert "?" not in ended.out
+    assert "`- pay" in ended.out
+    assert "#" in ended.out
+
+
+def test_a_file_that_may_not_be_read_is_named_and_the_others_are_shown(
+    cli, captured: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with obswriter.trace("checkout") as trace:
+        obswriter.log("info", "m")
+    captured.writer.flush()
+    real = Path.read_bytes
+
+    def read_bytes(path: Path) -> bytes:
+        if "/log/" in str(path):
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr(Path, "read_bytes", read_bytes)
+    result = cli("trace", trace.trace_id, "--storage", captured.root)
+    assert result.status == 1
+    assert "1 file skipped: [Errno 13] Permission denied" in result.err
+    assert "checkout" in result.out

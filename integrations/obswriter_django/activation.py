@@ -1,0 +1,64 @@
+"""Does what ``settings.OBSWRITER`` asks for: for the app, or for the middleware without it."""
+
+import logging
+from contextlib import suppress
+
+from django.core.signals import got_request_exception, setting_changed
+
+import obswriter
+
+from .checks import OWN_FAULT, check_settings
+from .conf import CELERY, celery_options, conf
+from .database import watch_connections
+from .middleware import note_unhandled_exception
+from .spans import watch_spans
+
+logger = logging.getLogger("obswriter")
+
+
+def activate() -> str:
+    """Configure the process-wide writer; returns why the settings are not used, if they are not.
+
+    A wrong setting is logged. Done again, it does nothing.
+    """
+    got_request_exception.connect(note_unhandled_exception, dispatch_uid=__name__)
+    setting_changed.connect(_follow_settings, dispatch_uid=__name__)
+    watch_connections()
+    watch_spans()
+    if celery := conf.wants(CELERY):
+        import obswriter_celery
+
+        obswriter_celery.install(**celery_options(celery))
+    faults = check_settings()
+    for fault in faults:
+        logger.error("%s %s (%s)", fault.msg, fault.hint, fault.id)
+    if all(fault.id == OWN_FAULT for fault in faults):
+        return _configure()
+    _record_nothing()
+    return ""
+
+
+def _configure() -> str:
+    try:
+        obswriter.configure(settings=conf.options)
+    except obswriter.AlreadyConfiguredError as error:
+        logger.warning("OBSWRITER is not used: %s", error)
+        return str(error)
+    except obswriter.ConfigurationError as error:
+        logger.error("%s", error)
+        _record_nothing()
+    return ""
+
+
+def _follow_settings(*, setting: str, **kwargs: object) -> None:
+    """Tests change settings on the way."""
+    if setting == "OBSWRITER":
+        watch_connections()
+        watch_spans()
+
+
+def _record_nothing() -> None:
+    """Better no events than events in a place or a project nobody meant."""
+    with suppress(obswriter.ObswriterError):  # what the process configured before stays as it is
+        obswriter.configure(disabled=True)
+        logger.error("obswriter records nothing until that is corrected")
