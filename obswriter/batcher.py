@@ -177,6 +177,8 @@ class EventBatcher:
         return self._close_down(timeout)
 
     def _end_recording(self, *, close: bool) -> None:
+        if self._ended:
+            return
         self._ended = True
         self._past, self._buckets = self._buckets, {}
         for bucket in self._past.values():

@@ -14,7 +14,8 @@ from .storage import storing
 from .writer import ObservabilityWriter
 
 _lock = threading.RLock()
-_writer: ObservabilityWriter | None = None
+writer: ObservabilityWriter | None = None
+"""The process-wide writer, once there is one. ``exchange()`` replaces it."""
 
 
 def _renew_lock() -> None:
@@ -37,7 +38,7 @@ def configure(
     """
     config = resolve_config(options, settings)
     with _lock:
-        old = _writer
+        old = writer
         if old is not None and not old.is_shutdown and not replace:
             if config == old.config:
                 old.implicit = False
@@ -71,47 +72,46 @@ def _explain(old: ObservabilityWriterConfig, new: ObservabilityWriterConfig) -> 
 def get_writer() -> ObservabilityWriter:
     """Return the process-wide writer; without ``configure()`` one is made from the environment."""
     with _lock:
-        return _writer or _make_implicit(resolve_config({}))
+        return writer or _make_implicit(resolve_config({}))
 
 
 def _make_implicit(config: ObservabilityWriterConfig) -> ObservabilityWriter:
-    writer = ObservabilityWriter(config)
-    writer.implicit = True
-    exchange(writer)
-    return writer
+    made = ObservabilityWriter(config)
+    made.implicit = True
+    exchange(made)
+    return made
 
 
 def current_writer() -> ObservabilityWriter:
     """``get_writer()`` for those who must not raise: a wrong environment turns recording off."""
-    writer = _writer
     if writer is not None:
         return writer
     try:
         return get_writer()
     except Exception as error:
         config = ObservabilityWriterConfig(file_storage=".", project_id="default", disabled=True)
-        writer = _make_implicit(config)  # first: who logs the error may record
+        made = _make_implicit(config)  # first: who logs the error may record
         with storing(), suppress(Exception):  # a handler's errors are its own
             logging.getLogger("obswriter").error("obswriter records nothing: %s", error)
-        return writer
+        return made
 
 
-def exchange(writer: ObservabilityWriter | None) -> ObservabilityWriter | None:
-    """Put *writer* in the process-wide one's place, and return that; neither is shut down."""
-    global _writer
+def exchange(successor: ObservabilityWriter | None) -> ObservabilityWriter | None:
+    """Put *successor* in the process-wide writer's place, and return that; neither is shut down."""
+    global writer
     with _lock:
-        before, _writer = _writer, writer
+        before, writer = writer, successor
     return before
 
 
 def flush(timeout: float | None = None) -> FlushResult:
     """Store everything recorded so far; *timeout* is in seconds."""
-    return _writer.flush(timeout) if _writer is not None else FlushResult()
+    return writer.flush(timeout) if writer is not None else FlushResult()
 
 
 def shutdown(timeout: float | None = None) -> FlushResult:
     """Flush and end the process-wide writer; later events are dropped and counted."""
-    return _writer.shutdown(timeout) if _writer is not None else FlushResult()
+    return writer.shutdown(timeout) if writer is not None else FlushResult()
 
 
 if hasattr(os, "register_at_fork"):

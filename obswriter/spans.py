@@ -38,10 +38,7 @@ class LiveSpan:
     ) -> None:
         self._name = name
         self._kind = kind
-        if type(attributes) is dict:  # as most are: without a call
-            self._attributes = attributes.copy()
-        else:
-            self._attributes = as_attributes(attributes)
+        self._attributes = as_attributes(attributes)
         self._parent = parent
         if parent is not None and not issubclass(type(parent), (SpanContext, LiveSpan)):
             self._parent = None
@@ -52,7 +49,7 @@ class LiveSpan:
         self.id = self.trace_id = self.tracestate = self.baggage = ""
 
     def __enter__(self) -> Self:
-        writer = process.current_writer()
+        writer = process.writer or process.current_writer()
         if self._started or writer.disabled:
             return self
         self._previous = previous = context.current()
@@ -134,7 +131,7 @@ class LiveSpan:
         end = recorded = iso_from_ns(now)
         if not -1000 < now - stopped < 1000:  # stopped before, or the wall clock was set meanwhile
             end = iso_from_ns(stopped)
-        writer = process.current_writer()
+        writer = process.writer or process.current_writer()
         wire = self._wire(writer.config.project_id, started)
         wire["endTime"] = end
         wire["status"] = self._status
