@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from time import perf_counter_ns, time_ns
-from typing import Any, Literal, Self, TypeAlias, TypeVar
+from typing import Any, Final, Literal, Self, TypeAlias, TypeVar
 
 from . import context, lifecycle, process
 from .ids import new_span_id, new_trace_id
@@ -13,6 +13,8 @@ from .timestamps import iso_from_ns
 from .vocabulary import STATUSES, SpanKind, Status
 
 F = TypeVar("F", bound=Callable[..., Any])
+CLOCK_STEP: Final = 100_000_000
+"""Nanoseconds; smaller corrections of a clock are spread by NTP, and not made in one step."""
 Attributes: TypeAlias = Mapping[str, Any] | None
 Parent: TypeAlias = "context.SpanLike | None"
 
@@ -112,7 +114,15 @@ class LiveSpan:
     def stop_clock(self) -> None:
         """Let the span end now, though its block goes on: what is said later still counts."""
         if self._started:
-            self._stopped = perf_counter_ns() + self._offset
+            self._stopped = self._by_any_clock(time_ns(), self._started)
+
+    def _by_any_clock(self, now: int, started: int) -> int:
+        """Return *now*, or where somebody has set the wall clock meanwhile, what it would be."""
+        steady = perf_counter_ns() + self._offset
+        # Both clocks were read at the start, one after the other: that may have taken some time.
+        if started <= now and -CLOCK_STEP < now - steady < CLOCK_STEP:
+            return now
+        return steady
 
     def _note(self, error: BaseException) -> None:
         # A worker that is made to exit leaves whoever called it without an answer.
@@ -126,11 +136,10 @@ class LiveSpan:
         self._attributes.setdefault("error.type", type_name(error))
 
     def _record(self, started: int) -> None:
-        stopped = self._stopped or perf_counter_ns() + self._offset
         now = time_ns()
-        end = recorded = iso_from_ns(now)
-        if not -1000 < now - stopped < 1000:  # stopped before, or the wall clock was set meanwhile
-            end = iso_from_ns(stopped)
+        stopped = self._stopped or self._by_any_clock(now, started)
+        recorded = iso_from_ns(now)
+        end = recorded if stopped == now else iso_from_ns(stopped)
         writer = process.writer or process.current_writer()
         wire = self._wire(writer.config.project_id, started)
         wire["endTime"] = end

@@ -640,3 +640,15 @@ def test_a_worker_that_is_made_to_exit_has_failed_whoever_called_it(
     with pytest.raises(SystemExit), obswriter.span("work", kind=kind):
         sys.exit(1)
     assert captured.one("span")["status"] == status
+
+
+def test_a_pause_between_reading_one_clock_and_the_other_moves_no_end(
+    captured: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses = iter([5_000_000])
+    real = obswriter.spans.perf_counter_ns
+    monkeypatch.setattr(obswriter.spans, "perf_counter_ns", lambda: real() + next(pauses, 0))
+    with obswriter.span("s"):
+        obswriter.log("info", "inside")
+    inside, span = captured.one("log"), captured.one("span")
+    assert span["startTime"] <= inside["timestamp"] <= span["endTime"]
