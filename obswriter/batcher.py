@@ -2,7 +2,6 @@
 
 import math
 import os
-import threading
 import time
 from collections.abc import Iterable
 from contextlib import suppress
@@ -138,26 +137,28 @@ class EventBatcher:
 
     def _report_drops(self) -> None:
         """Write beside the data what is missing from it, for whoever has only the files."""
-        if self._ended:
-            return
         self._reported_at = time.monotonic()
+        with self._lock:  # all of it: nobody ends the recording in between
+            news = self.carrier.dropped - self.carrier.reported
+            if not self._ended:
+                self.carrier.reported += news
+                for (type, reason), count in news.items():
+                    self._report(type, reason, count)
+
+    def _report(self, type: EventType, reason: str, count: int) -> None:
         carrier = self.carrier
-        with self._lock:
-            news = carrier.dropped - carrier.reported
-            carrier.reported += news
-        for (type, reason), count in news.items():
-            event = Metric(
-                name="obswriter.events.dropped",
-                value=count,
-                unit="{event}",
-                attributes={"obswriter.event.type": type, "obswriter.reason": reason},
-            )
-            segment = self.add(event.to_wire(self.config.project_id, iso_from_ns(time.time_ns())))
-            segment.notes[type, reason] += count
-            if segment.state == "dropped":
-                carrier.reported[type, reason] -= count
-            total = f"{carrier.dropped[type, reason]} in all"
-            carrier.warn(f"{type} events were dropped ({reason})", total)
+        event = Metric(
+            name="obswriter.events.dropped",
+            value=count,
+            unit="{event}",
+            attributes={"obswriter.event.type": type, "obswriter.reason": reason},
+        )
+        segment = self.add(event.to_wire(self.config.project_id, iso_from_ns(time.time_ns())))
+        segment.notes[type, reason] += count
+        if segment.state == "dropped":
+            carrier.reported[type, reason] -= count
+        total = f"{carrier.dropped[type, reason]} in all"
+        carrier.warn(f"{type} events were dropped ({reason})", total)
 
     def _open_segments(self) -> list[Segment]:
         buckets = list(self._buckets.values())
@@ -165,8 +166,6 @@ class EventBatcher:
 
     def flush(self, timeout: float | None = None) -> FlushResult:
         """Have everything recorded before the call take its turn at the store; in seconds."""
-        if timeout is not None:
-            timeout = min(max(0.0, timeout), threading.TIMEOUT_MAX)
         return self.carrier.flush(self._open_segments(), timeout)
 
     def shutdown(self, timeout: float) -> FlushResult:
@@ -187,7 +186,6 @@ class EventBatcher:
 
     def _close_down(self, timeout: float) -> FlushResult:
         """Flush, stop the thread and give the spool up, all within *timeout* seconds."""
-        timeout = min(max(0.0, timeout), threading.TIMEOUT_MAX)
         end = time.monotonic() + timeout
         result = self.flush(timeout)
         self.carrier.stop(max(0.0, end - time.monotonic()))
@@ -244,8 +242,8 @@ class EventBatcher:
         """Return the counts of one moment."""
         carrier = self.carrier
         with self._lock:
-            segments = [bucket.segment for bucket in self._buckets.values()]
-            buffered = _count(segment for segment in segments if segment.state == "open")
+            buckets = self._buckets.values()
+            buffered = _count(b.segment for b in buckets if b.segment.state == "open")
             in_flight = _count(carrier.queue)
             written = {type: carrier.written[type] for type in EVENT_TYPES}
             dropped: dict[EventType, dict[str, int]] = {type: {} for type in EVENT_TYPES}

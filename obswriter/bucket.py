@@ -51,9 +51,11 @@ class Bucket:
         self._begin(in_memory=refused)
 
     def _begin(self, *, in_memory: bool) -> None:
-        fresh, self.spare = self.spare, None
-        if fresh is None or in_memory:
-            fresh = self._carrier.new_segment(self.type, self.project_id, in_memory=in_memory)
+        if in_memory:
+            fresh = self._carrier.new_in_memory(self.type, self.project_id)
+        else:
+            spare, self.spare = self.spare, None
+            fresh = spare or self._carrier.new_segment(self.type, self.project_id)
         fresh.file_name = generate_file_name()
         self.begun_at = time.monotonic()
         if self.segment is _NONE:

@@ -66,17 +66,18 @@ class Carrier:
 
     # -- called by the batcher, in its lock -------------------------------------------------
 
-    def new_segment(self, type: EventType, project_id: str, *, in_memory: bool = False) -> Segment:
+    def new_segment(self, type: EventType, project_id: str) -> Segment:
         """Create an empty segment: mapped if the disk allows, else in memory."""
-        size = self.config.max_file_size
-        error: Exception | None = None
-        if not in_memory:
-            try:
-                return self.spool.new_segment(type, project_id, size)
-            except Exception as refusal:
-                error = refusal
+        try:
+            return self.spool.new_segment(type, project_id, self.config.max_file_size)
+        except Exception as error:
+            return self.new_in_memory(type, project_id, error)
+
+    def new_in_memory(self, type: EventType, project_id: str, error: object = None) -> Segment:
+        """Create an empty segment in memory, since the disk has no room, or for *error*."""
         self.warn("events are kept in memory, and lost if the process is killed", error)
-        return Segment(type, project_id, min(size, self._memory_limit // 4))
+        size = min(self.config.max_file_size, self._memory_limit // 4)
+        return Segment(type, project_id, size)
 
     def count_dropped(self, type: EventType, reason: str) -> None:
         """Count an event that is not recorded; the thread tells of it."""
@@ -255,12 +256,12 @@ class Carrier:
         segments = list(dict.fromkeys([*open_segments, *self.queue.copy()]))
         if not segments and not self.spool.taken_over and self.dropped == self.reported:
             return FlushResult()
+        if self.stopping and not self.inline and self._thread is None:
+            return result_of(segments, timeout)  # what is left is for the next process
         ticket = threading.Event()
         self._tickets.append(ticket)
         thread = self._thread
-        if self.stopping and not self.inline and thread is None:
-            pass  # what is left is for the next process
-        elif thread is None or not thread.is_alive() or sys.is_finalizing():
+        if thread is None or not thread.is_alive() or sys.is_finalizing():
             self.round(-1 if timeout is None else timeout)
         elif self._round_by != threading.get_ident():
             self.wake()

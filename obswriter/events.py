@@ -239,5 +239,7 @@ def as_event(given: Any) -> Event:
     """Return an event as it is, and make of a mapping the one that its ``type`` names."""
     if isinstance(given, Event):
         return given
-    kind = given.get("type") if isinstance(given, Mapping) else given
-    return EVENT_CLASSES[check_word("type", kind, tuple(EVENT_CLASSES))].from_mapping(given)
+    if not isinstance(given, Mapping):
+        raise TypeError(f"an event, or a mapping with a 'type', is needed; got {given!r}")
+    kind = check_word("type", given.get("type"), tuple(EVENT_CLASSES))
+    return EVENT_CLASSES[kind].from_mapping(given)

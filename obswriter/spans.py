@@ -125,11 +125,10 @@ class LiveSpan:
         return steady
 
     def _note(self, error: BaseException) -> None:
-        # A worker that is made to exit leaves whoever called it without an answer.
-        exits = isinstance(error, SystemExit) and self._kind in ("server", "consumer")
         if not isinstance(error, Exception):  # cancelled, interrupted, closed: visible, no failure
             self._attributes.setdefault("obswriter.ended_by", type_name(error))
-            if not exits:
+            # But a worker that is made to exit leaves whoever called it without an answer.
+            if not (isinstance(error, SystemExit) and self._kind in ("server", "consumer")):
                 return
         self.record_exception(error)
         self._status = "error"

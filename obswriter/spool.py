@@ -67,9 +67,6 @@ class Spool:
 
     def new_segment(self, type: EventType, project_id: str, max_size: int) -> MappedSegment:
         """Create a segment's file; ``OSError`` where the disk refuses."""
-        if self.marks is not None:
-            with suppress(FileNotFoundError):  # the type's first, or somebody has deleted the spool
-                return MappedSegment(type, project_id, max_size, f"{self.path}/{type}/{project_id}")
         return MappedSegment(type, project_id, max_size, self._folder(type, project_id))
 
     def seal(self, segment: MappedSegment) -> None:

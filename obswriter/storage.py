@@ -129,7 +129,7 @@ class LocalStorage:
             for full in (Path(folder, name) for name in names if not name.startswith(".")):
                 with suppress(OSError):  # moved or deleted meanwhile, or a link that leads out
                     path = full.relative_to(self.root).as_posix()
-                    status = self.local_path(path).stat()
+                    status = (self.local_path(path) if full.is_symlink() else full).stat()
                     modified = datetime.fromtimestamp(status.st_mtime, UTC)
                     found.append(FileInfo(path, status.st_size, modified))
         return sorted(found, key=lambda info: info.path)

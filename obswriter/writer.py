@@ -1,5 +1,6 @@
 """``ObservabilityWriter``: takes events, checks them, and has them kept and stored."""
 
+import threading
 from collections.abc import Iterable, Mapping
 from time import time_ns
 from typing import Any
@@ -139,7 +140,7 @@ class ObservabilityWriter:
         Returns when each file has had its turn at the store: what could not be stored is
         reported, waits in the spool and is tried again. Never raises for the store's errors.
         """
-        return self._batcher.flush(timeout)
+        return self._batcher.flush(None if timeout is None else _bounded(timeout))
 
     def shutdown(self, timeout: float | None = None) -> FlushResult:
         """Flush and end; further events are refused. *timeout* is in seconds.
@@ -148,7 +149,8 @@ class ObservabilityWriter:
         for the next process, and is reported.
         """
         self._shut_down = True
-        return self._batcher.shutdown(self._batcher.patience if timeout is None else timeout)
+        seconds = self._batcher.patience if timeout is None else _bounded(timeout)
+        return self._batcher.shutdown(seconds)
 
     async def aflush(self, timeout: float | None = None) -> FlushResult:  # noqa: ASYNC109 (as flush)
         """``flush()`` without blocking the event loop."""
@@ -191,6 +193,11 @@ class ObservabilityWriter:
     def leaves_out(self, status: str) -> bool:
         """For obswriter's own modules: whether a span of a trace that is not sampled is dropped."""
         return self.samples and not (status == "error" and self.config.sample_errors)
+
+
+def _bounded(timeout: float) -> float:
+    """Return what a wait can take: any number is a timeout."""
+    return min(max(0.0, timeout), threading.TIMEOUT_MAX)
 
 
 def add_current_ids(wire: dict[str, Any]) -> None:

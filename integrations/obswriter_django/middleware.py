@@ -36,7 +36,7 @@ class ObservabilityMiddleware:
     def __init__(
         self, get_response: Callable[[HttpRequest], Response | Awaitable[Response]]
     ) -> None:
-        if not apps.is_installed("obswriter_django"):
+        if conf.OBSWRITER and not apps.is_installed("obswriter_django"):
             from .activation import activate
 
             activate()

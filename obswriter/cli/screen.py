@@ -54,7 +54,7 @@ class Screen:
             return
         text = "".join(text for text, _ in pieces)
         if crop and self.columns and len(text) > self.columns:
-            text = text[: self.columns - 1] + ("~" if self._spelled else "…")
+            text = (text[: self.columns - 1] + "…").translate(self._spelled)
         print(text)
 
     def table(self, headers: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

@@ -352,3 +352,41 @@ def test_a_segment_that_the_thread_makes_ready_during_a_shutdown_is_removed(
     assert begun.wait(10)
     writer.shutdown()
     assert list(tmp_path.rglob("*.open")) == []
+
+
+def test_a_spare_is_not_lost_where_the_next_segment_has_to_be_in_memory(
+    make: Make, tmp_path: Path
+) -> None:
+    writer = make()
+    log(writer)
+    [bucket] = writer._batcher._buckets.values()
+    wait_until(lambda: bucket.spare is not None)
+    spare = bucket.spare
+    bucket._begin(in_memory=True)
+    assert bucket.spare is spare
+    writer.shutdown()
+    assert list(tmp_path.rglob("*.open")) == []
+
+
+def test_a_shutdown_does_not_cut_off_what_is_being_told_of_drops(
+    make: Make, tmp_path: Path
+) -> None:
+    writer = make()
+    log(writer)
+    writer.flush()
+    batcher = writer._batcher
+    add = batcher.add
+
+    def slow(wire: dict[str, Any]) -> Any:
+        if wire["type"] == "metric" and threading.current_thread() is not threading.main_thread():
+            wait_until(lambda: writer.is_shutdown)
+        return add(wire)
+
+    batcher.add = slow  # type: ignore[method-assign]
+    writer.drop("span", "sampled_out")
+    telling = threading.Thread(target=batcher._report_drops)
+    telling.start()
+    wait_until(lambda: batcher.carrier.reported)
+    writer.shutdown()
+    telling.join()
+    assert dropped_in_files(tmp_path / "store") == {("span", "sampled_out"): 1}

@@ -286,8 +286,11 @@ from django.urls import path
 settings.configure(
     ALLOWED_HOSTS=["*"], ROOT_URLCONF=__name__, SECRET_KEY="x", LOGGING_CONFIG=None,
     MIDDLEWARE=["obswriter_django.ObservabilityMiddleware"],
-    OBSWRITER={"FILE_STORAGE": sys.argv[1], "PROJECT_ID": "alone", **eval(sys.argv[2])},
+    **eval(sys.argv[2]),
 )
+if "obswriter" in sys.argv[3:]:
+    import obswriter
+    obswriter.configure(file_storage=sys.argv[1], project_id="own")
 django.setup()
 urlpatterns = [path("items/<int:id>", lambda request, id: HttpResponse("tea"))]
 from django.test import Client
@@ -295,8 +298,12 @@ assert Client().get("/items/7").content == b"tea"
 """
 
 
-def run_alone(storage: Path, settings: dict[str, Any]) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", MIDDLEWARE_ALONE, str(storage), repr(settings)]
+def run_alone(
+    storage: Path, settings: dict[str, Any] | None, *more: str
+) -> subprocess.CompletedProcess[str]:
+    ours = {"FILE_STORAGE": str(storage), "PROJECT_ID": "alone", **(settings or {})}
+    given = {} if settings is None else {"OBSWRITER": ours}
+    command = [sys.executable, "-c", MIDDLEWARE_ALONE, str(storage), repr(given), *more]
     return subprocess.run(command, capture_output=True, text=True, cwd=storage)
 
 
@@ -313,3 +320,11 @@ def test_the_middleware_alone_says_what_is_wrong_and_disturbs_no_request(tmp_pat
     assert "BATCHSIZE" in done.stderr
     assert "'BATCH_SIZE'" in done.stderr
     assert stored_events(tmp_path) == []
+
+
+def test_the_middleware_alone_leaves_a_writer_that_the_code_configures_in_peace(
+    tmp_path: Path,
+) -> None:
+    done = run_alone(tmp_path, None, "obswriter")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert {span["projectId"] for span in stored_events(tmp_path, "span")} == {"own"}
