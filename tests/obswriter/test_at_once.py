@@ -202,10 +202,9 @@ def test_who_interrupts_the_closing_of_a_segment_makes_no_event_uncounted(make: 
     with pytest.raises(StruckError):
         log(writer)
     log(writer)
-    stats = writer.get_stats()
-    assert stats.recorded["log"] == 4
-    assert stats.recorded["log"] == stats.buffers_by_type["log"] + stats.in_flight["log"]
-    assert writer.flush().events_written == 4
+    assert writer.get_stats().recorded["log"] == 4  # wherever the thread has got with them
+    assert writer.flush().errors == []
+    assert writer.get_stats().written["log"] == 4
 
 
 # -- drops -------------------------------------------------------------------------------------
