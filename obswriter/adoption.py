@@ -15,6 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from .events import trace_of
 from .file_naming import OPEN_SUFFIX, ParsedPath, generate_file_path, parse_file_path
 from .marks import read_marks
 from .serializer import encode, parse_jsonl, whole_lines
@@ -140,9 +141,9 @@ class _Adopter:
             name = f"{began:%Y%m%dT%H%M%SZ}_{began.microsecond:05x}{id}.jsonl"
             last = _last_append(self.path)
             lines: dict[str, bytes] = {}
-            for mark in marks:
-                target = generate_file_path("span", mark["projectId"], self.base_path, name)
-                lines[target] = lines.get(target, b"") + _line_of_death(mark, last)
+            for event in _events_of_death(marks, last):
+                target = generate_file_path(event["type"], event["projectId"], self.base_path, name)
+                lines[target] = lines.get(target, b"") + encode(event)[0]
             for target, data in lines.items():
                 if not self.storage.exists(target.replace(name, f"processed/{name}")):
                     self.storage.write(target, data)
@@ -162,11 +163,14 @@ class _Adopter:
         self.report.directories += remove_if_empty(self.path)
 
 
-def _line_of_death(mark: dict[str, Any], last: str) -> bytes:
-    end = max(mark["startTime"], last)
-    attributes = {**mark.pop("attributes", {}), "obswriter.outcome": "process_died"}
-    outcome = {"endTime": end, "status": "error", "attributes": attributes, "recordedAt": end}
-    return encode({**mark, **outcome})[0]
+def _events_of_death(marks: Iterable[dict[str, Any]], last: str) -> Iterator[dict[str, Any]]:
+    """Yield a span and a trace for each local root that was going on, as its end would have."""
+    for mark in marks:
+        end = max(mark["startTime"], last)
+        attributes = {**mark.pop("attributes", {}), "obswriter.outcome": "process_died"}
+        span = {**mark, "endTime": end, "status": "error", "attributes": attributes}
+        span["recordedAt"] = end
+        yield from (span, trace_of(span))
 
 
 def _last_append(path: str) -> str:

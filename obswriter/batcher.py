@@ -3,8 +3,7 @@
 import math
 import os
 import time
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from . import lifecycle
@@ -13,7 +12,8 @@ from .carrier import Carrier
 from .config import ObservabilityWriterConfig
 from .events import Metric
 from .exceptions import WriterShutdownError
-from .marks import SLOT, StartMarks
+from .interruption import pass_on_interruption
+from .marks import SLOT
 from .redaction import Redactor
 from .results import FlushResult, WriterStats
 from .segment import MappedSegment, Segment
@@ -95,15 +95,20 @@ class EventBatcher:
             for wire in wires:
                 self.add(wire)
 
-    def mark(self, wire: dict[str, Any]) -> tuple[StartMarks, int] | None:
-        """Leave evidence, for the case of death, of a span that begins: where to clear it."""
-        spool = self.carrier.spool
-        if spool.marks is None and not self._buckets:  # else the disk has refused one
-            with suppress(OSError):
-                spool.begin()
-        if (marks := spool.marks) is None:
+    def mark(self, wire: dict[str, Any]) -> Callable[[], None] | None:
+        """Leave evidence, for the case of death, of a span that begins; *wire* is without its end.
+
+        Returns what takes it away, if there is any. Never raises.
+        """
+        try:
+            spool = self.carrier.spool
+            if spool.marks is None and not self._buckets and not self._ended:
+                spool.begin()  # with buckets, the disk has refused one
+            marks = spool.marks
+            return marks.set(encode(wire, SLOT - 1, self._redactor)[0]) if marks else None
+        except Exception as error:
+            pass_on_interruption(error)
             return None
-        return marks, marks.set(encode(wire, SLOT - 1, self._redactor)[0])
 
     def drop(self, type: EventType, reason: str) -> None:
         """Count an event that is not recorded, and why."""

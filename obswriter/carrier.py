@@ -119,12 +119,15 @@ class Carrier:
 
     def wake(self) -> None:
         """Have the thread make a round now; where none can run, go on in line. Never waits."""
-        if self._thread is None and not self.inline and not self.stopping:
+        # In line for want of a thread, that is, and not because the process ends.
+        again = not self.inline or threading.main_thread().is_alive()
+        if self._thread is None and again and not self.stopping:
             self._thread = threading.Thread(target=self._run, name="obswriter", daemon=True)
             try:
                 with signals_left_to_others():
                     self._thread.start()
-            except RuntimeError:  # the interpreter is on its way out
+                self.inline = False
+            except RuntimeError:  # there are too many, or the interpreter is on its way out
                 self._thread, self.inline = None, True
         with suppress(RuntimeError):
             self._wake_lock.release()

@@ -243,3 +243,14 @@ def as_event(given: Any) -> Event:
         raise TypeError(f"an event, or a mapping with a 'type', is needed; got {given!r}")
     kind = check_word("type", given.get("type"), tuple(EVENT_CLASSES))
     return EVENT_CLASSES[kind].from_mapping(given)
+
+
+def trace_of(root: dict[str, Any], own: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return the trace event that a local root also is, from its span's wire dict.
+
+    *own* are the fields that only a trace has.
+    """
+    shared = {name: root[name] for name in ("projectId", "name", "startTime", "endTime", "status")}
+    wire = {"type": "trace", "id": root["traceId"], **shared, **(own or {})}
+    wire["recordedAt"] = root["recordedAt"]
+    return {name: value for name, value in wire.items() if value is not None}

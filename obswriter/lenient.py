@@ -48,7 +48,8 @@ def exception_attributes(error: BaseException) -> dict[str, Any]:
     try:
         told = traceback.TracebackException.from_exception(error, compact=True)
         message, stack = str(told), "".join(told.format())
-    except Exception:
+    except Exception as failure:
+        pass_on_interruption(failure)
         message, stack = as_text(error), "<no stack trace: it could not be formatted>"
     return {
         "exception.type": type_name(error),

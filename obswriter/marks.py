@@ -6,8 +6,9 @@ was going on when it died.
 
 import mmap
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,7 +16,7 @@ import orjson
 
 from .segment import allocate
 from .timestamps import to_iso
-from .vocabulary import check_project_id
+from .vocabulary import check_project_id, check_text
 
 SLOT: Final = 1024
 """Bytes of a slot: 1 that says whether it is taken, then a line, whose largest values are cut."""
@@ -38,24 +39,22 @@ class StartMarks:
             os.close(fd)
         self._free = list(range(0, SLOT * SLOTS, SLOT))
 
-    def set(self, line: bytes) -> int:
-        """Mark a beginning; returns what to clear at its end, -1 where there is no room."""
+    def set(self, line: bytes) -> Callable[[], None] | None:
+        """Mark a beginning; returns what to call at its end, or ``None`` where there is no room."""
         if len(line) >= SLOT:
-            return -1
+            return None
         try:
             at = self._free.pop()
         except IndexError:
-            return -1
+            return None
         map = self._map
         map[at + 1 : at + 1 + len(line)] = line
         map[at] = 1  # last: a slot counts only when it is whole
-        return at
+        return partial(self._clear, at)
 
-    def clear(self, at: int) -> None:
-        """Take a mark away."""
-        if at >= 0:
-            self._map[at] = 0
-            self._free.append(at)
+    def _clear(self, at: int) -> None:
+        self._map[at] = 0
+        self._free.append(at)
 
 
 def read_marks(path: str) -> Iterator[dict[str, Any]]:
@@ -68,6 +67,8 @@ def read_marks(path: str) -> Iterator[dict[str, Any]]:
         with suppress(ValueError, TypeError, KeyError):
             mark = orjson.loads(data[at + 1 : at + SLOT].partition(b"\n")[0] if data[at] else b"")
             check_project_id(mark["projectId"])
+            for name in ("id", "traceId", "name"):
+                check_text(name, mark[name])
             mark["startTime"] = to_iso("startTime", mark["startTime"])
             if mark["type"] == "span" and isinstance(mark.get("attributes", {}), dict):
                 yield mark

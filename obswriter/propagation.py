@@ -6,7 +6,6 @@ https://www.w3.org/TR/trace-context-2/ and https://www.w3.org/TR/baggage/
 import re
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
-from typing import ClassVar
 
 from . import context
 from .vocabulary import check_text
@@ -31,8 +30,6 @@ _parse = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(
 @dataclass(frozen=True, slots=True)
 class SpanContext:
     """A span of another process, as ``traceparent`` and ``tracestate`` describe it."""
-
-    is_remote: ClassVar[bool] = True
 
     trace_id: str
     id: str

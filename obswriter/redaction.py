@@ -29,7 +29,9 @@ _user = re.compile(r"(//)[^/?#@\s]+@")
 _NOTHING: dict[str, Any] = {}
 _SCALARS = frozenset((str, int, float, bool, type(None)))
 MOST_NAMES = 10_000
-_FREE = frozenset(("attributes", "metadata", "input", "output", "events"))
+_OWN = frozenset(("metadata", "input", "output"))
+"""The fields that only a trace has."""
+_FREE = _OWN | {"attributes", "events"}
 """The fields of an event whose contents are the application's."""
 
 
@@ -49,7 +51,8 @@ class Redactor:
                     return True
         except (AttributeError, KeyError, RuntimeError):  # no mapping, a new name, or it changes
             return True
-        return "events" in wire or wire["type"] == "trace" or self._custom is not None
+        fields = "events" in wire or (wire["type"] == "trace" and not _OWN.isdisjoint(wire))
+        return fields or self._custom is not None
 
     def clean(self, line: bytes) -> dict[str, Any]:
         """Return a line's object without secrets."""

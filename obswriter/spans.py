@@ -1,12 +1,13 @@
 """``LiveSpan``: a span that is going on, from its beginning to its record."""
 
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from time import perf_counter_ns, time_ns
 from typing import Any, Final, Literal, Self, TypeAlias, TypeVar
 
 from . import context, lifecycle, process
+from .events import trace_of
 from .ids import new_span_id, new_trace_id
+from .interruption import pass_on_interruption
 from .lenient import as_attributes, as_text, as_word, exception_attributes, type_name
 from .propagation import SAMPLED, SpanContext
 from .timestamps import iso_from_ns
@@ -26,13 +27,10 @@ class LiveSpan:
     is added as an event, sets status ``error``, and goes on its way.
     """
 
-    is_remote = False
-    """Whether this is a span of another process, as ``SpanContext`` is."""
-
     __slots__ = (
-        "_attributes", "_events", "_extra", "_generation", "_inner", "_is_root", "_kind", "_mark",
-        "_name", "_offset", "_parent", "_previous", "_started", "_status", "_stopped", "baggage",
-        "id", "trace_flags", "trace_id", "tracestate",
+        "_attributes", "_begun", "_events", "_extra", "_generation", "_inner", "_is_root", "_kind",
+        "_mark", "_name", "_offset", "_parent", "_previous", "_started", "_status", "_stopped",
+        "baggage", "id", "trace_flags", "trace_id", "tracestate",
     )  # fmt: skip
 
     def __init__(
@@ -41,26 +39,28 @@ class LiveSpan:
         self._name = name
         self._kind = kind
         self._attributes = as_attributes(attributes)
-        self._parent = parent
-        if parent is not None and not issubclass(type(parent), (SpanContext, LiveSpan)):
-            self._parent = None
+        known = parent is None or issubclass(type(parent), (SpanContext, LiveSpan))
+        self._parent = parent if known else None
         self._extra = extra
         self._events: list[dict[str, Any]] | None = None
         self._status: Status = "unset"
-        self._started = self._stopped = self.trace_flags = 0
+        self._started = self._stopped = self._generation = self.trace_flags = 0
         self.id = self.trace_id = self.tracestate = self.baggage = ""
 
     def __enter__(self) -> Self:
         writer = process.writer or process.current_writer()
         if self._started or writer.disabled:
             return self
+        self._generation = generation = lifecycle.generation
         self._previous = previous = context.current()
         parent = self._parent or previous
-        if self._extra is not None and parent is not None and not parent.is_remote:
+        # A span that was open when this process was forked is its parent process's.
+        is_root = not isinstance(parent, LiveSpan) or parent._generation != generation
+        if self._extra is not None and parent is not None and not is_root:
             # A trace is a root: within a span of this process it is another, with a link.
             self._attributes["obswriter.link.trace_id"] = parent.trace_id
             self._attributes["obswriter.link.span_id"] = parent.id
-            parent = None
+            parent, is_root = None, True
         if parent is None:
             self.trace_id = new_trace_id()
             self.trace_flags = writer.flags_of_new_trace(self.trace_id)
@@ -69,34 +69,53 @@ class LiveSpan:
             self.trace_flags = parent.trace_flags
             self.tracestate = parent.tracestate
             self.baggage = parent.baggage
-        self._parent = parent
         self.id = new_span_id()
-        self._generation = lifecycle.generation
         context.attach(self)
         self._started = started = time_ns()
         self._offset = started - perf_counter_ns()
-        self._is_root = parent is None or parent.is_remote
-        if self._is_root:
-            self._mark = writer.mark(self._wire(writer.config.project_id, started))
+        begun: dict[str, Any] = {
+            "type": "span",
+            "id": self.id,
+            "traceId": self.trace_id,
+            "projectId": writer.config.project_id,
+            "name": self._name,
+            "startTime": iso_from_ns(started),
+            "spanKind": self._kind,
+        }
+        if parent is not None:
+            begun["parentSpanId"] = parent.id
+        if self._attributes:
+            begun["attributes"] = self._attributes
+        self._begun = begun
+        self._is_root = is_root
+        if is_root:
+            left_out = not self.trace_flags & SAMPLED and writer.leaves_out("error")
+            self._mark = None if left_out else writer.mark(begun)
         return self
 
     def __exit__(
         self, kind: object, error: BaseException | None, traceback: object
     ) -> Literal[False]:
         if self._started:
-            if error is not None:
-                with suppress(Exception):  # an exception's class may be as hostile as its values
+            try:
+                if error is not None:
                     self._note(error)
-            # In another context (a generator closed elsewhere) the current span is not ours.
-            if context.current() is self:
-                previous = self._previous
-                while isinstance(previous, LiveSpan) and not previous._started:  # ended before us
-                    previous = previous._previous
-                context.attach(previous)
-            started, self._started = self._started, 0
-            if self._generation == lifecycle.generation:
-                self._record(started)
+            except Exception as failure:  # its class may be as hostile as its values
+                pass_on_interruption(failure)
+            finally:
+                self._end()
         return False
+
+    def _end(self) -> None:
+        # In another context (a generator closed elsewhere) the current span is not ours.
+        if context.current() is self:
+            previous = self._previous
+            while isinstance(previous, LiveSpan) and not previous._started:  # ended before us
+                previous = previous._previous
+            context.attach(previous)
+        started, self._started = self._started, 0
+        if self._generation == lifecycle.generation:
+            self._record(started)
 
     def suspend(self) -> None:
         """Stop being the current span for a while: the code around a generator goes on."""
@@ -140,47 +159,23 @@ class LiveSpan:
         recorded = iso_from_ns(now)
         end = recorded if stopped == now else iso_from_ns(stopped)
         writer = process.writer or process.current_writer()
-        wire = self._wire(writer.config.project_id, started)
+        wire = self._begun
+        wire["projectId"] = writer.config.project_id
+        wire["name"] = self._name
+        if self._attributes:
+            wire["attributes"] = self._attributes
         wire["endTime"] = end
         wire["status"] = self._status
         if self._events:
             wire["events"] = self._events
         wire["recordedAt"] = recorded
-        keep = writer.append
-        if not self.trace_flags & SAMPLED and writer.leaves_out(self._status):
-            keep = writer.leave_out
-        if not self._is_root:
-            keep(wire)
-            return
-        if self._mark is not None:
-            marks, at = self._mark
-            marks.clear(at)
+        left_out = not self.trace_flags & SAMPLED and writer.leaves_out(self._status)
+        keep = writer.leave_out if left_out else writer.append
+        if self._is_root and self._mark is not None:
+            self._mark()  # takes it away
         keep(wire)
-        keep(self._trace_of(wire))  # a local root is also a trace
-
-    def _wire(self, project_id: str, started: int) -> dict[str, Any]:
-        """What is known of a span when it begins."""
-        wire: dict[str, Any] = {
-            "type": "span",
-            "id": self.id,
-            "traceId": self.trace_id,
-            "projectId": project_id,
-            "name": self._name,
-            "startTime": iso_from_ns(started),
-            "spanKind": self._kind,
-        }
-        if self._parent is not None:
-            wire["parentSpanId"] = self._parent.id
-        if self._attributes:
-            wire["attributes"] = self._attributes
-        return wire
-
-    def _trace_of(self, span: dict[str, Any]) -> dict[str, Any]:
-        names = ("projectId", "name", "startTime", "endTime", "status")
-        shared = {name: span[name] for name in names}
-        own = {name: value for name, value in (self._extra or {}).items() if value is not None}
-        ends = {"recordedAt": span["recordedAt"]}
-        return {"type": "trace", "id": self.trace_id, **shared, **own, **ends}
+        if self._is_root:
+            keep(trace_of(wire, self._extra))
 
     # -- what the block may say --------------------------------------------------------------
 

@@ -11,7 +11,6 @@ from .config import ObservabilityWriterConfig
 from .events import Event, Log, Metric, Score, Span, Trace, as_event
 from .exceptions import WriterShutdownError
 from .interruption import pass_on_interruption
-from .marks import StartMarks
 from .propagation import RANDOM, SAMPLED
 from .results import FlushResult, WriterStats
 from .timestamps import iso_from_ns
@@ -39,6 +38,7 @@ class ObservabilityWriter:
         self.disabled = config.disabled
         self.samples = config.sample_rate < 1
         self._batcher = EventBatcher(config)
+        self.mark = self._batcher.mark  # for obswriter's own modules
         self._shut_down = False
         self.implicit = False  # made by the first event, and gives way to configure()
         self.successor: ObservabilityWriter | None = None
@@ -117,17 +117,6 @@ class ObservabilityWriter:
             self.successor.append(wire)
         else:
             self.drop(wire["type"], "shutdown")
-
-    def mark(self, wire: dict[str, Any]) -> tuple[StartMarks, int] | None:
-        """For obswriter's own modules: have it known, should the process die, what was going on.
-
-        *wire* is a span without its end. Returns where to clear the mark, and what.
-        """
-        try:
-            return None if self._shut_down else self._batcher.mark(wire)
-        except Exception as error:
-            pass_on_interruption(error)
-            return None
 
     def drop(self, type: EventType, reason: str) -> None:
         """For obswriter's own modules: count an event that could not be recorded."""

@@ -50,6 +50,9 @@ with obswriter.span("handle", kind="server", attributes={"order": 7}) as span:
     assert died["startTime"] <= part["startTime"]
     assert died["endTime"] == died["recordedAt"] == part["recordedAt"]
     assert (next(iter(died)), list(died)[-1]) == ("type", "recordedAt")
+    [trace] = stored_events(tmp_path, "trace")
+    shared = ("projectId", "name", "startTime", "endTime", "status", "recordedAt")
+    assert trace == {"type": "trace", "id": died["traceId"], **{n: died[n] for n in shared}}
 
 
 @pytest.mark.parametrize(
@@ -60,8 +63,9 @@ with obswriter.span("handle", kind="server", attributes={"order": 7}) as span:
         "obswriter.span('s').__enter__()\nobswriter.shutdown()",
         "obswriter.span('s').__enter__()",
         f"obswriter.configure(disabled=True)\nobswriter.span('s').__enter__()\n{DIE}",
+        f"obswriter.configure(sample_rate=1e-9)\nobswriter.span('s').__enter__()\n{DIE}",
     ],
-    ids=["ended", "flushed", "shut down", "a normal end", "disabled"],
+    ids=["ended", "flushed", "shut down", "a normal end", "disabled", "not sampled"],
 )
 def test_what_ended_or_was_given_up_leaves_no_evidence(script: str, tmp_path: Path) -> None:
     run(script, tmp_path).recover()
@@ -84,6 +88,30 @@ with obswriter.span("parent's"):
     [died] = [s for s in spans(tmp_path) if "attributes" in s]
     assert died["name"] == "parent's"
     assert [s["name"] for s in spans(tmp_path, status="unset")] == ["child's"]
+
+
+def test_a_child_forked_within_a_span_has_roots_of_its_own(tmp_path: Path) -> None:
+    script = """
+with obswriter.span("parent's") as parents:
+    pid = os.fork()
+    if pid == 0:
+        with obswriter.trace("ended", metadata={"n": 1}):
+            pass
+        with obswriter.span("killed"):
+            with obswriter.span("below"):
+                os._exit(0)
+    os.waitpid(pid, 0)
+    ack(parents.trace_id + " " + parents.id)
+"""
+    outcome = run(script, tmp_path, PYTHONWARNINGS="ignore::DeprecationWarning")
+    outcome.recover()
+    roots = {f"{s['traceId']} {s['parentSpanId']}" for s in spans(tmp_path) if "parentSpanId" in s}
+    assert roots == set(outcome.acknowledged)
+    [killed] = spans(tmp_path, status="error")
+    assert (killed["name"], killed["attributes"]["obswriter.outcome"]) == ("killed", "process_died")
+    traces = {trace["name"]: trace for trace in stored_events(tmp_path, "trace")}
+    assert set(traces) == {"parent's", "ended", "killed"}
+    assert {trace["id"] for trace in traces.values()} == {killed["traceId"]}
 
 
 def test_what_gives_way_to_an_explicit_writer_is_not_taken_for_dead(tmp_path: Path) -> None:

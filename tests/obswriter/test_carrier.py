@@ -292,6 +292,26 @@ def test_without_a_thread_files_are_stored_in_line(
     assert messages(tmp_path) == ["a", "b", "c"]
 
 
+def test_where_a_thread_can_be_started_again_the_application_stores_nothing_itself(
+    store: FaultyStorage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_threads(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    storing_threads = []
+    store.fault = lambda path: storing_threads.append(threading.current_thread().name)
+    writer = make_writer(store, tmp_path, batch_size=1)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", no_threads)
+        log(writer, "a")
+    log(writer, "b")
+    writer.flush()
+    log(writer, "c")
+    writer.shutdown()
+    assert storing_threads == [threading.current_thread().name, "obswriter", "obswriter"]
+    assert messages(tmp_path) == ["a", "b", "c"]
+
+
 def test_durability_disk_syncs_files_and_folders_when_they_are_sealed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

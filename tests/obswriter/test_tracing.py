@@ -631,6 +631,32 @@ def test_what_a_signal_handler_raises_in_the_middle_of_a_call_reaches_the_applic
     assert len(captured.events(type)) == 2
 
 
+@pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="there is no such signal")
+def test_what_a_signal_handler_raises_while_an_exception_is_noted_reaches_the_application(
+    captured: Captured,
+) -> None:
+    class Interrupting(type):
+        def __getattribute__(cls, name: str) -> Any:
+            if name == "__module__":
+                os.kill(os.getpid(), signal.SIGUSR1)
+            return super().__getattribute__(name)
+
+    class FailedError(Exception, metaclass=Interrupting):
+        pass
+
+    def handler(number: int, frame: object) -> None:
+        raise SoftLimitError
+
+    before = signal.signal(signal.SIGUSR1, handler)
+    try:
+        with pytest.raises(SoftLimitError), obswriter.span("work"):
+            raise FailedError
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert obswriter.current_span() is None
+    assert captured.one("span")["name"] == "work"
+
+
 @pytest.mark.parametrize(
     ("kind", "status"), [("server", "error"), ("consumer", "error"), ("internal", "unset")]
 )
