@@ -114,8 +114,30 @@ class LiveSpan:
                 previous = previous._previous
             context.attach(previous)
         started, self._started = self._started, 0
-        if self._generation == lifecycle.generation:
-            self._record(started)
+        if self._generation != lifecycle.generation:
+            return  # its parent process records it
+        now = time_ns()
+        stopped = self._stopped or self._by_any_clock(now, started)
+        recorded = iso_from_ns(now)
+        end = recorded if stopped == now else iso_from_ns(stopped)
+        writer = process.writer or process.current_writer()
+        wire = self._begun
+        wire["projectId"] = writer.config.project_id
+        wire["name"] = self._name
+        if self._attributes:
+            wire["attributes"] = self._attributes
+        wire["endTime"] = end
+        wire["status"] = self._status
+        if self._events:
+            wire["events"] = self._events
+        wire["recordedAt"] = recorded
+        left_out = not self.trace_flags & SAMPLED and writer.leaves_out(self._status)
+        keep = writer.leave_out if left_out else writer.append
+        if self._is_root and self._mark is not None:
+            self._mark()  # takes it away
+        keep(wire)
+        if self._is_root:
+            keep(trace_of(wire, self._extra))
 
     def suspend(self) -> None:
         """Stop being the current span for a while: the code around a generator goes on."""
@@ -152,30 +174,6 @@ class LiveSpan:
         self.record_exception(error)
         self._status = "error"
         self._attributes.setdefault("error.type", type_name(error))
-
-    def _record(self, started: int) -> None:
-        now = time_ns()
-        stopped = self._stopped or self._by_any_clock(now, started)
-        recorded = iso_from_ns(now)
-        end = recorded if stopped == now else iso_from_ns(stopped)
-        writer = process.writer or process.current_writer()
-        wire = self._begun
-        wire["projectId"] = writer.config.project_id
-        wire["name"] = self._name
-        if self._attributes:
-            wire["attributes"] = self._attributes
-        wire["endTime"] = end
-        wire["status"] = self._status
-        if self._events:
-            wire["events"] = self._events
-        wire["recordedAt"] = recorded
-        left_out = not self.trace_flags & SAMPLED and writer.leaves_out(self._status)
-        keep = writer.leave_out if left_out else writer.append
-        if self._is_root and self._mark is not None:
-            self._mark()  # takes it away
-        keep(wire)
-        if self._is_root:
-            keep(trace_of(wire, self._extra))
 
     # -- what the block may say --------------------------------------------------------------
 
