@@ -9,6 +9,7 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from obswriter_testsupport.wait import wait_until
 
@@ -24,6 +25,12 @@ for _name, _handler in (("SIGINT", signal.default_int_handler), ("SIGHUP", signa
     _signal = getattr(signal, _name, None)
     if _signal is not None and signal.getsignal(_signal) is signal.SIG_IGN:
         signal.signal(_signal, _handler)
+
+# How long an example takes says nothing where other work is going on.
+settings.register_profile(
+    "obswriter", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("obswriter")
 
 pytest.register_assert_rewrite("obswriter_testsupport.storage_suite")
 pytest_plugins = ["obswriter_testsupport.servers"]

@@ -183,7 +183,7 @@ def test_a_spool_for_another_store_is_not_adopted(tmp_path: Path) -> None:
     assert killed.missing() == set()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     pieces=st.lists(
         st.one_of(

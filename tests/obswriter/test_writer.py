@@ -388,7 +388,7 @@ def test_threads_tasks_and_flushes_at_once_lose_nothing_and_counts_add_up(  # no
     assert by_name == {str(name): list(range(2000)) for name in range(8)}
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     sizes=st.lists(st.integers(1, 5000), max_size=60),
     batch_size=st.integers(1, 20),
