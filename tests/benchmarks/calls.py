@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from spans import opentelemetry
-from workload import Workload
+from spans import count_exported, opentelemetry
+from workload import Workload, count_in_files
 
 
 def bare_request(folder: str) -> Workload:
@@ -21,7 +21,7 @@ def obswriter_request(folder: str) -> Workload:
 
     obswriter.configure(file_storage=folder, project_id="bench")
     work = _request_work(ObservabilityMiddleware(_application())).work
-    return Workload(work, obswriter.flush)
+    return Workload(work, obswriter.flush, count_in_files(folder), per_piece=3)
 
 
 def opentelemetry_request(folder: str) -> Workload:
@@ -32,7 +32,16 @@ def opentelemetry_request(folder: str) -> Workload:
     application = OpenTelemetryMiddleware(
         _application(), tracer_provider=provider, exclude_spans=["receive", "send"]
     )
-    return Workload(_request_work(application).work, provider.force_flush)
+    return Workload(_request_work(application).work, provider.force_flush, count_exported(folder))
+
+
+def starlette_request(folder: str) -> Workload:
+    """The same behind Starlette's own OpenTelemetry middleware."""
+    from starlette.middleware.opentelemetry import OpenTelemetryMiddleware
+
+    provider, _ = opentelemetry(folder)
+    application = OpenTelemetryMiddleware(_application(), tracer_provider=provider)
+    return Workload(_request_work(application).work, provider.force_flush, count_exported(folder))
 
 
 def _application() -> Any:
@@ -80,4 +89,5 @@ WORKLOADS = {
     "request": obswriter_request,
     "bare request": bare_request,
     "opentelemetry request": opentelemetry_request,
+    "starlette's opentelemetry request": starlette_request,
 }

@@ -15,6 +15,7 @@ import calls
 import logs
 import spans
 import tasks
+import views
 from workload import Workload
 
 WARM_UP = 5_000
@@ -24,7 +25,7 @@ MEMORY_STEP = 10_000
 
 def measure_cpu(workload: Workload, count: int) -> float:
     """Return the CPU seconds of *count* pieces of work and of having them stored."""
-    workload.work(WARM_UP)
+    workload.work(min(WARM_UP, count))
     workload.flush()
     stored = workload.stored or (lambda: 0)
     before = stored()
@@ -61,7 +62,8 @@ def _resident_bytes() -> int:
 
 def main(what: str, name: str, count: str, folder: str) -> None:
     try:
-        known = spans.WORKLOADS | calls.WORKLOADS | logs.WORKLOADS | tasks.WORKLOADS
+        modules = spans, calls, views, logs, tasks
+        known = {name: w for module in modules for name, w in module.WORKLOADS.items()}
         workload = known[name](folder)
     except ImportError as error:
         print(json.dumps({"skipped": str(error)}))

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 from statistics import median
 from tempfile import mkdtemp
 
 CHILD = Path(__file__).with_name("child.py")
+WARM_UP_REQUESTS = 300
 _SLOWER = ("PYTHONDEVMODE", "PYTHONDONTWRITEBYTECODE", "PYTHONMALLOC", "PYTHONWARNINGS")
 
 
@@ -49,6 +53,36 @@ def cpu_of_python(code: str, scratch: str) -> float:
     if child.returncode:
         raise RuntimeError(f"{code!r} failed:\n{said.decode()}")
     return usage.ru_utime + usage.ru_stime
+
+
+def cpu_of_server(watched: bool, rounds: int, count: int, scratch: str) -> float:
+    """Return the CPU seconds that a real server needs for so many requests, by its own account."""
+    folder = mkdtemp(dir=scratch)
+    program = str(CHILD.with_name("server.py"))
+    command = [sys.executable, program, str(int(watched)), str(rounds), folder]
+    environ = _environment(scratch)
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environ)
+    assert server.stdout is not None
+    with server, server.stdout as said:
+        try:
+            first = json.loads(said.readline() or '{"skipped": "the server ended"}')
+            if "skipped" in first:
+                raise SkippedError(first["skipped"])
+            ask = partial(_ask, first["port"])
+            ask(WARM_UP_REQUESTS)
+            before = ask(1)
+            return ask(count) - before
+        finally:
+            server.terminate()
+
+
+def _ask(port: int, count: int) -> float:
+    """Make so many requests on one connection; return what the last one's answer says."""
+    with closing(http.client.HTTPConnection("127.0.0.1", port)) as connection:
+        for _ in range(count):
+            connection.request("GET", "/orders/7")
+            answer = connection.getresponse().read()
+    return float(answer)
 
 
 def seconds_beyond(what: str, timeout: float, scratch: str) -> float:

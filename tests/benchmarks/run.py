@@ -19,11 +19,13 @@ from tempfile import TemporaryDirectory
 from measuring import (
     SkippedError,
     cpu_of_python,
+    cpu_of_server,
     medians,
     run_child,
     seconds_beyond,
     take_turns,
 )
+from server import rounds_of
 
 
 @dataclass(frozen=True)
@@ -145,6 +147,17 @@ def overrun(scale: Scale) -> Row:
     return Row(what, each, "its timeout", max(worst.values()), 100, "ms")
 
 
+def server_cpu(scale: Scale) -> Row:
+    """Compare a real uvicorn's CPU time for requests that compute for 2 ms, with and without us."""
+    count, rounds = scale.count(2_000), rounds_of(0.002)
+    sides = [partial(cpu_of_server, on, rounds, count, scale.scratch) for on in (True, False)]
+    turns = take_turns(sides, scale.repetitions(7))
+    ours, bare = (f"{_microseconds(seconds / count)}" for seconds in medians(turns))
+    return Row(
+        "uvicorn, a request that computes for 2 ms", ours, f"bare: {bare}", _ratio(turns), 1.04
+    )
+
+
 OPENTELEMETRY = "opentelemetry child spans"
 BENCHMARKS: dict[str, Benchmark] = {
     "ready-span": compare(
@@ -176,8 +189,22 @@ BENCHMARKS: dict[str, Benchmark] = {
     "request": compare("a request", "request", "bare request", count=5_000),
     "request-added": compare(
         "what a request has added", "request", "opentelemetry request", bare="bare request",
-        count=5_000,
+        count=5_000, at_most=1 / 10,
     ),
+    "request-added-starlette": compare(
+        "what a request has added", "request", "starlette's opentelemetry request",
+        bare="bare request", count=5_000, at_most=1 / 8,
+    ),
+    "django-added": compare(
+        "what a Django request has added", "Django request", "opentelemetry Django request",
+        bare="bare Django request", count=5_000, at_most=1 / 6,
+    ),
+    "async-django-added": compare(
+        "what an async Django request has added", "async Django request",
+        "opentelemetry async Django request", bare="bare async Django request", count=1_000,
+        at_most=1 / 6,
+    ),
+    "server": server_cpu,
     "task-published": compare(
         "what a published task has added", "published task", "opentelemetry published task",
         bare="bare published task", count=5_000, at_most=0.2,

@@ -170,7 +170,7 @@ def opentelemetry_children(folder: str) -> Workload:
     provider, tracer = opentelemetry(folder)
     tracer.start_as_current_span("root").__enter__()
     work = _spans(tracer.start_as_current_span)
-    return Workload(work, provider.force_flush, _count_exported(folder))
+    return Workload(work, provider.force_flush, count_exported(folder))
 
 
 def opentelemetry_unhurried(folder: str) -> Workload:
@@ -189,7 +189,7 @@ def opentelemetry_roots(folder: str) -> Workload:
     """OpenTelemetry's spans without a parent."""
     provider, tracer = opentelemetry(folder)
     work = _spans(tracer.start_as_current_span)
-    return Workload(work, provider.force_flush, _count_exported(folder))
+    return Workload(work, provider.force_flush, count_exported(folder))
 
 
 def _spans(span: Any) -> Callable[[int], None]:
@@ -201,7 +201,7 @@ def _spans(span: Any) -> Callable[[int], None]:
     return work
 
 
-def _count_exported(folder: str) -> Callable[[], int]:
+def count_exported(folder: str) -> Callable[[], int]:
     return count_in_files(folder, b'"spanId":')
 
 
