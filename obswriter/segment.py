@@ -132,10 +132,9 @@ class MappedSegment(Segment):
 
     def is_in_place(self) -> bool:
         """Whether ``path`` still names this file: somebody may have deleted it under us."""
-        try:
+        with suppress(OSError):
             return os.path.samestat(os.lstat(self.path), os.fstat(self.fd))
-        except OSError:
-            return False
+        return False
 
     def keep_name(self) -> None:
         self.file_name = os.path.basename(self.path).removesuffix(OPEN_SUFFIX)
