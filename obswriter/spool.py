@@ -12,7 +12,7 @@ from .config import ObservabilityWriterConfig
 from .file_naming import OPEN_SUFFIX, generate_file_path, get_processed_file_path
 from .segment import MappedSegment, Segment
 from .serializer import whole_lines
-from .spool_directory import OWNER, default_home, give_up, make_family, make_owned, unlock
+from .spool_directory import OWNER, default_home, give_up, make_family, make_owned
 from .storage import FileStorage, fsync_directory, replace_file
 from .vocabulary import EventType
 
@@ -53,7 +53,7 @@ class Spool:
         family = make_family(home, self._storage, config.base_path)
         path, lock, marks = make_owned(family)
         if self.path == before:
-            unlock(self._lock)
+            # The lock of the one before stays: maybe we have only become another user.
             self.family, self.path, self._lock, self.marks = family, path, lock, marks
         else:  # somebody who interrupted us has made one
             give_up(path, lock)
@@ -90,8 +90,10 @@ class Spool:
         folder = self._folder(segment.type, segment.project_id)
         path = f"{folder}/{os.path.basename(segment.path)}"
         replace_file(path, lines)
-        before, segment.fd = segment.fd, os.open(path, os.O_RDWR | os.O_CLOEXEC)
-        os.close(before)
+        # If we may only not look at it, having become another user, somebody adopts it one day.
+        segment.close(emptied=True)
+        segment.fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        segment.status = os.fstat(segment.fd)
         segment.path, segment.base, segment.position = path, 0, len(lines)
         segment.window = bytearray(lines)
 
