@@ -10,6 +10,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -57,12 +58,10 @@ def adopt(
 
 def spool_directories(family: str) -> list[str]:
     """Return the processes' directories in one destination's folder."""
-    try:
+    entries: list[os.DirEntry[str]] = []
+    with suppress(OSError):
         entries = sorted(os.scandir(family), key=lambda entry: entry.name)
-    except OSError:
-        return []
-    folders = [entry for entry in entries if entry.is_dir(follow_symlinks=False)]
-    return [entry.path for entry in folders if entry.name != QUARANTINE]
+    return [e.path for e in entries if e.is_dir(follow_symlinks=False) and e.name != QUARANTINE]
 
 
 def _is_dead(path: str) -> bool:

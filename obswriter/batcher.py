@@ -275,7 +275,6 @@ def _let_go(buckets: dict[tuple[EventType, str], Bucket], carrier: Carrier) -> N
     segments = [segment for b in buckets.values() for segment in (b.segment, b.spare)]
     for segment in filter(None, (*segments, *carrier.queue)):
         segment.close()
-    carrier.spool.abandon()
 
 
 def _count(segments: Iterable[Segment]) -> dict[EventType, int]:

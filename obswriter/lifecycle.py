@@ -15,6 +15,8 @@ from functools import cache
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+from .spool_directory import forget_locks
+
 if TYPE_CHECKING:
     from .batcher import EventBatcher
 
@@ -49,6 +51,7 @@ def _after_fork_in_child() -> None:
     global generation, _forked
     generation += 1
     _forked = True
+    forget_locks()
     for batcher in list(_batchers):
         batcher.abandon()
 
@@ -65,10 +68,8 @@ def _install_hooks() -> None:
 
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=_after_fork_in_child)
-    register = getattr(threading, "_register_atexit", None)
-    if register is not None:
-        with suppress(RuntimeError):  # the interpreter is on its way out
-            register(_at_exit, threads_run=True)
+    with suppress(AttributeError, RuntimeError):  # the interpreter is on its way out
+        threading._register_atexit(_at_exit, threads_run=True)  # type: ignore[attr-defined]
     atexit.register(_at_exit, threads_run=False)
 
 

@@ -59,10 +59,9 @@ class StartMarks:
 
 def read_marks(path: str) -> Iterator[dict[str, Any]]:
     """Yield the whole and valid marks of a file, if it is there: spans without their ends."""
-    try:
+    data = b""
+    with suppress(FileNotFoundError):
         data = Path(path).read_bytes()
-    except FileNotFoundError:
-        return
     for at in range(0, len(data), SLOT):
         with suppress(ValueError, TypeError, KeyError):
             mark = orjson.loads(data[at + 1 : at + SLOT].partition(b"\n")[0] if data[at] else b"")

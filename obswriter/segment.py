@@ -100,13 +100,14 @@ class MappedSegment(Segment):
     The window lies on the file's end, and moves along.
     """
 
-    __slots__ = ("fd", "path")
+    __slots__ = ("fd", "path", "status")
 
     def __init__(self, type: EventType, project_id: str, max_size: int, folder: str) -> None:
         super().__init__(type, project_id, max_size)
         self.path = f"{folder}/{self.file_name}{OPEN_SUFFIX}"
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
         self.fd = os.open(self.path, flags, 0o666)
+        self.status = os.fstat(self.fd)
         try:
             self.advance(1)
             # Pages that exist are touched at a tenth of the cost of preallocated blocks. Only here,
@@ -132,10 +133,9 @@ class MappedSegment(Segment):
 
     def is_in_place(self) -> bool:
         """Whether ``path`` still names this file: somebody may have deleted it under us."""
-        try:
+        with suppress(OSError):
             return os.path.samestat(os.lstat(self.path), os.fstat(self.fd))
-        except OSError:
-            return False
+        return False
 
     def keep_name(self) -> None:
         self.file_name = os.path.basename(self.path).removesuffix(OPEN_SUFFIX)
@@ -147,12 +147,15 @@ class MappedSegment(Segment):
             return self.fd < 0 and isinstance(error, FileNotFoundError)
         return False
 
-    def close(self) -> None:
+    def close(self, *, emptied: bool = False) -> None:
         super().close()
         # Forgotten before it is closed: a child forked in between must not close it again.
         fd, self.fd = self.fd, -1
-        if fd >= 0:
-            with suppress(OSError):
+        with suppress(OSError):
+            # A daemon may have closed it, and another file may have its number now.
+            if os.path.samestat(os.fstat(fd), self.status):
+                if emptied:
+                    os.ftruncate(fd, 0)
                 os.close(fd)
 
     def discard(self) -> None:

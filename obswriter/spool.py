@@ -5,7 +5,6 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .adoption import adopt, adopt_in_child
@@ -13,7 +12,7 @@ from .config import ObservabilityWriterConfig
 from .file_naming import OPEN_SUFFIX, generate_file_path, get_processed_file_path
 from .segment import MappedSegment, Segment
 from .serializer import whole_lines
-from .spool_directory import MARKS, OWNER, default_home, make_family, make_owned, remove_if_empty
+from .spool_directory import OWNER, default_home, give_up, make_family, make_owned
 from .storage import FileStorage, fsync_directory, replace_file
 from .vocabulary import EventType
 
@@ -54,10 +53,10 @@ class Spool:
         family = make_family(home, self._storage, config.base_path)
         path, lock, marks = make_owned(family)
         if self.path == before:
-            self.abandon()
+            # The lock of the one before stays: maybe we have only become another user.
             self.family, self.path, self._lock, self.marks = family, path, lock, marks
         else:  # somebody who interrupted us has made one
-            _give_up(path, lock)
+            give_up(path, lock)
 
     def _folder(self, type: EventType, project_id: str) -> str:
         self.begin()
@@ -91,8 +90,10 @@ class Spool:
         folder = self._folder(segment.type, segment.project_id)
         path = f"{folder}/{os.path.basename(segment.path)}"
         replace_file(path, lines)
-        before, segment.fd = segment.fd, os.open(path, os.O_RDWR | os.O_CLOEXEC)
-        os.close(before)
+        # If we may only not look at it, having become another user, somebody adopts it one day.
+        segment.close(emptied=True)
+        segment.fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        segment.status = os.fstat(segment.fd)
         segment.path, segment.base, segment.position = path, 0, len(lines)
         segment.window = bytearray(lines)
 
@@ -136,31 +137,13 @@ class Spool:
         """Give the directory up; what is left in it is for whoever comes next."""
         if self.marks is not None:
             self.marks = None
-            lock, self._lock = self._lock, -1
-            self.left = not _give_up(self.path, lock)
+            self.left = not give_up(self.path, self._lock)
 
     def send_by_child(self, timeout: float) -> None:
         """Have a process of its own store what is left; it goes on when *timeout* is over."""
         where = self._config.file_storage
         if self.left and isinstance(where, str):
             adopt_in_child(self.family, where, self._config.base_path, timeout)
-
-    def abandon(self) -> None:
-        """Close the descriptor without unlocking: in a child that would free its parent's lock."""
-        lock, self._lock = self._lock, -1
-        if lock >= 0:
-            os.close(lock)
-
-
-def _give_up(path: str, lock: int) -> bool:
-    """Remove a directory if nothing is left to send, and unlock it; whether it is gone."""
-    try:
-        Path(path, MARKS).unlink(missing_ok=True)
-        return remove_if_empty(path)
-    except OSError:
-        return False
-    finally:
-        os.close(lock)
 
 
 def send(segment: Segment, storage: FileStorage, path: str) -> None:

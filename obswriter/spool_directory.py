@@ -31,6 +31,8 @@ try:
 except ImportError:  # Windows: segments stay in memory
     fcntl = None  # type: ignore[assignment]
 
+_locks: set[int] = set()  # descriptors that hold one, or are about to
+
 FORMAT_VERSION = 1
 OWNER = "owner.json"
 MARKS = "started"
@@ -76,10 +78,9 @@ def is_local_disk(path: Path) -> bool:
 
 def boot_id() -> str:
     """Return what distinguishes this boot of this machine; empty where the system doesn't say."""
-    try:
+    with suppress(OSError):
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        return ""
+    return ""
 
 
 def make_family(home: Path, storage: FileStorage, base_path: str) -> str:
@@ -120,18 +121,40 @@ def make_owned(family: str) -> tuple[str, int, StartMarks]:
     name = os.urandom(8).hex()
     new, final = f"{family}/{NEW_PREFIX}{name}", f"{family}/{name}"
     os.mkdir(new, 0o700)
-    lock = os.open(new, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    lock = -1
     try:
+        lock = _open_to_lock(new)
         fcntl.flock(lock, fcntl.LOCK_EX)
         owner = {"boot": boot_id(), "host": os.uname().nodename, "pid": os.getpid()}
         Path(new, OWNER).write_text(json.dumps(owner) + "\n")
         marks = StartMarks(f"{new}/{MARKS}")
         os.rename(new, final)
     except BaseException:
-        os.close(lock)
+        unlock(lock)
         shutil.rmtree(new, ignore_errors=True)
         raise
     return final, lock, marks
+
+
+def _open_to_lock(path: str) -> int:
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    _locks.add(fd)
+    return fd
+
+
+def unlock(fd: int) -> None:
+    """Give a lock up, if it is one, and this process's own."""
+    with suppress(KeyError, OSError):  # a daemon has closed all descriptors
+        _locks.remove(fd)
+        fcntl.flock(fd, fcntl.LOCK_UN)  # also for a child that was forked before it was noted
+        os.close(fd)
+
+
+def forget_locks() -> None:
+    """In a forked child: close them without unlocking, which would free the parent's."""
+    for fd in _locks:
+        os.closerange(fd, fd + 1)  # which minds no descriptor that is closed already
+    _locks.clear()
 
 
 @contextmanager
@@ -140,14 +163,13 @@ def try_lock(path: str) -> Iterator[bool]:
     fd, ours = -1, False
     try:
         with suppress(OSError):
-            fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            fd = _open_to_lock(path)
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             here, there = os.fstat(fd), os.lstat(path)  # adopted and gone meanwhile?
             ours = os.path.samestat(here, there) and os.getuid() in (here.st_uid, 0)
         yield ours
     finally:
-        if fd >= 0:
-            os.close(fd)
+        unlock(fd)
 
 
 def remove_if_empty(path: str) -> bool:
@@ -162,3 +184,14 @@ def remove_if_empty(path: str) -> bool:
         Path(path, OWNER).unlink(missing_ok=True)
         os.rmdir(path)
     return True
+
+
+def give_up(path: str, lock: int) -> bool:
+    """Remove a directory if nothing is left to send, and unlock it; whether it is gone."""
+    try:
+        Path(path, MARKS).unlink(missing_ok=True)
+        return remove_if_empty(path)
+    except OSError:
+        return False
+    finally:
+        unlock(lock)

@@ -106,6 +106,32 @@ def test_an_adopter_that_hangs_in_the_store_is_not_joined_but_followed(
     scene.assert_exact()
 
 
+@pytest.mark.parametrize("killed", [False, True], ids=["it fails", "it is killed"])
+def test_a_child_forked_in_the_midst_of_an_adoption_does_not_keep_others_from_it(
+    killed: bool, processes: Nursery, tmp_path: Path
+) -> None:
+    """The store hangs, and a server puts a new worker in the dead one's place."""
+    scene = Scene(processes, tmp_path, controlled=True)
+    scene.leave_dead("a")
+    [spool] = scene.spools
+    scene.say("hang")
+    parent = scene.owner(flush_interval_ms=60_000)
+    parent.ask("record log b 0 1")
+    wait_until(lambda: is_locked(spool))
+    child = processes.fork(parent)
+    if killed:
+        scene.kill(parent)
+    scene.say("refuse")
+    wait_until(lambda: not is_locked(spool), 10)
+    scene.say("accept")
+    scene.adopt()
+    assert not spool.exists()
+    if not killed:
+        assert parent.ask("close 20")["errors"] == []
+    child.end_by(signal.SIGKILL)
+    scene.assert_exact(*([] if killed else [parent]))
+
+
 def is_locked(spool: Path) -> bool:
     with try_lock(str(spool)) as free:
         return not free

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from obswriter_testsupport.faults import Outcome, run
 
 if TYPE_CHECKING:
@@ -65,3 +67,37 @@ stop.set()
 for thread in threads: thread.join()
 """
     assert_complete(run(script, tmp_path), 800)
+
+
+CLOSE_ALL = """
+obswriter.configure()
+record("before")
+for first, end in ((3, OUT), (OUT + 1, 1024)):
+    os.closerange(first, end)
+"""
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "",
+        "assert obswriter.flush().errors == []",
+        "obswriter.configure(replace=True, batch_size=7)",
+        """
+pid = os.fork()
+if pid == 0:
+    record("child")
+    sys.exit(0)
+assert os.waitpid(pid, 0)[1] == 0
+""",
+    ],
+    ids=["it ends", "it flushes", "it is configured anew", "it forks"],
+)
+def test_a_daemon_that_closes_all_descriptors_goes_on_in_silence(
+    script: str, tmp_path: Path
+) -> None:
+    ignore = "import warnings\nwarnings.simplefilter('ignore')\n"
+    outcome = run(ignore + CLOSE_ALL + script + "\nrecord('after')", tmp_path)
+    outcome.recover()
+    assert_complete(outcome, 2)
+    assert outcome.stderr == ""

@@ -175,3 +175,61 @@ def test_root_may_adopt_what_another_user_left_and_no_other_user_may(folder: Pat
     [family] = (store / "observability" / ".spool" / "12001").iterdir()
     assert adopt(str(family), LocalStorage(store), "observability").events == 20
     assert outcome.missing() == other.missing() == set()
+
+
+CHANGE = f"""
+obswriter.configure(flush_interval_ms=0)
+for number in range(20):
+    record(f"as root {{number}}")
+os.setgid({GROUP})
+os.setuid(12001)
+for number in range(20):
+    record(f"as a user {{number}}")
+"""
+
+
+@pytest.mark.parametrize("ending", ["assert obswriter.flush().errors == []", "os._exit(0)"])
+def test_what_was_open_when_a_process_became_another_user_is_stored_once(
+    ending: str, folder: Path
+) -> None:
+    """As gunicorn's workers do with --user, after their first line in the log."""
+    store = make_store(folder, 0o777)
+    outcome = run_as(0, store, CHANGE + ending, umask=0)
+    assert outcome.status == 0, outcome.stderr
+    outcome.recover()
+    assert len(outcome.acknowledged) == 40
+    assert outcome.missing() == set()
+    assert outcome.duplicated() == []
+
+
+def test_root_does_not_take_for_dead_who_has_become_another_user(folder: Path) -> None:
+    store = make_store(folder, 0o777)
+    script = """
+[family] = Path(disk, "observability", ".spool", "0").iterdir()
+reader, writer = os.pipe()
+back, done = os.pipe()
+if os.fork() == 0:  # stays root, and adopts when told to
+    os.read(reader, 1)
+    found = adopt(str(family), LocalStorage(disk), "observability")
+    os.write(done, b"%d" % found.events)
+    os._exit(0)
+"""
+    later = """
+obswriter.get_writer().record_score({"name": "n", "value": 1.0})  # begins a spool of its own
+os.write(writer, b"x")
+assert os.read(back, 9) == b"0"
+assert obswriter.flush().errors == []
+"""
+    setup = """
+from pathlib import Path
+from obswriter.adoption import adopt
+from obswriter.storage import LocalStorage
+disk = os.environ["OBSWRITER_FILE_STORAGE"]
+obswriter.configure(flush_interval_ms=0)
+record("first")
+"""
+    outcome = run_as(0, store, setup + script + CHANGE + later, umask=0)
+    assert outcome.status == 0, outcome.stderr
+    outcome.recover()
+    assert outcome.missing() == set()
+    assert outcome.duplicated() == []

@@ -14,6 +14,7 @@ from collections import Counter
 from functools import partial
 from pathlib import Path
 
+from obswriter_testsupport.exit_rows.gunicorn import hang
 from obswriter_testsupport.exits import Row
 from obswriter_testsupport.faults import Outcome
 from obswriter_testsupport.processes import find_program, free_port
@@ -46,6 +47,7 @@ def serve(
         workers=_workers(options),
         at_once=at_once,
         idle=idle,
+        HANG="heeding",
     )
 
 
@@ -138,6 +140,15 @@ ROWS = [
         "--lazy-apps",
         "--threads",
         "3",
+    ),
+    # The worker is killed in the middle of its request.
+    _row(
+        "--master, worker timeout (harakiri)",
+        hang,
+        *(*MASTER, "--lazy-apps", "--enable-threads", "--harakiri", "2", DIE),
+        status=0,
+        at_once=False,
+        idle=False,
     ),
     # Idle at the end: a worker that is told to end while it ends already, ends in the handler.
     _row(
