@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ import pytest
 
 from obswriter import LocalStorage, Log, ObservabilityWriter, Span
 from obswriter.adoption import adopt
+from obswriter.exceptions import StorageError
 from obswriter.segment import MappedSegment
 from obswriter.spool import Spool
 from obswriter_testsupport.faults import stored_events
@@ -274,6 +276,70 @@ def test_a_round_that_fails_in_an_unforeseen_way_does_not_end_the_thread(
     log(writer, "c")
     writer.flush()
     assert sorted(messages(tmp_path)) == ["a", "b", "c"]
+
+
+class Panic(BaseException):
+    """As stores written in Rust raise."""
+
+
+class UnprintableError(Exception):
+    def __repr__(self) -> str:
+        raise ZeroDivisionError
+
+    __str__ = __repr__
+
+
+@pytest.mark.parametrize("kind", [asyncio.CancelledError, SystemExit, Panic, UnprintableError])
+def test_whatever_a_store_raises_holds_up_no_other_type_and_the_file_is_tried_again(
+    kind: type[BaseException], writer: ObservabilityWriter, store: FaultyStorage, tmp_path: Path
+) -> None:
+    def fault(path: str) -> None:
+        if "/log/" in path:
+            raise kind
+
+    store.fault = fault
+    log(writer, "a")
+    writer.record_metric({"name": "m", "value": 1})
+    [error] = writer.flush(timeout=10).errors
+    assert error.type == "log"
+    assert type(error.error) in (kind, StorageError)
+    assert len(stored_events(tmp_path / "store", "metric")) == 1
+    store.recover()
+    wait_until(lambda: messages(tmp_path) == ["a"])
+
+
+def test_a_round_in_which_something_else_than_an_exception_is_raised_does_not_end_the_thread(
+    writer: ObservabilityWriter, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def look_after() -> float:
+        raise Panic
+
+    monkeypatch.setattr(writer._batcher.carrier.spool, "look_after", look_after)
+    log(writer, "a")
+    writer.flush(timeout=10)
+    monkeypatch.undo()
+    log(writer, "b")
+    writer.flush(timeout=10)
+    assert messages(tmp_path) == ["a", "b"]
+
+
+def test_who_is_interrupted_while_sending_in_line_hears_of_it_and_the_file_is_sent_later(
+    writer: ObservabilityWriter,
+    store: FaultyStorage,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    def interrupt(path: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(writer._batcher.carrier, "inline", True)
+    store.fault = interrupt
+    log(writer, "a")
+    with pytest.raises(KeyboardInterrupt):
+        writer.flush()
+    store.recover()
+    assert writer.flush().events_written == 1
+    assert messages(tmp_path) == ["a"]
 
 
 def test_without_a_thread_files_are_stored_in_line(
