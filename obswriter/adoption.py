@@ -17,6 +17,7 @@ from typing import Any
 
 from .file_naming import OPEN_SUFFIX, ParsedPath, generate_file_path, parse_file_path
 from .marks import read_marks
+from .segment import read_plain
 from .serializer import encode, parse_jsonl, whole_lines
 from .spool_directory import MARKS, OWNER, boot_id, remove_if_empty, try_lock
 from .storage import FileStorage, open_storage
@@ -67,10 +68,10 @@ def spool_directories(family: str) -> list[str]:
 def _is_dead(path: str) -> bool:
     """The lock says so within one boot; for other boots and hosts the heartbeat does."""
     try:
-        owner = json.loads(Path(path, OWNER).read_text())
+        owner = json.loads(read_plain(f"{path}/{OWNER}"))
         if owner["boot"] and owner["boot"] == boot_id():
             return True
-        beat = os.stat(f"{path}/{OWNER}").st_mtime
+        beat = os.lstat(f"{path}/{OWNER}").st_mtime
     except Exception:  # whatever the file says instead
         beat = os.stat(path).st_mtime
     return time.time() - beat > STALE_SECONDS
@@ -119,7 +120,7 @@ class _Adopter:
             self.report.errors.append(f"{self.path}: {type(error).__name__}: {error}")
 
     def _adopt_file(self, file: str, parsed: ParsedPath) -> None:
-        data = Path(file).read_bytes()
+        data = read_plain(file)
         lines, holes = whole_lines(data)
         if lines:
             publish(self.storage, replace(parsed, base_path=self.base_path).pending_path, lines)
@@ -137,7 +138,7 @@ class _Adopter:
         if marks:
             began = datetime.fromisoformat(min(mark["startTime"] for mark in marks))
             id = os.path.basename(self.path)[:7]
-            name = f"{began:%Y%m%dT%H%M%SZ}_{began.microsecond:05x}{id}.jsonl"
+            name = f"{began.year:04}{began:%m%dT%H%M%SZ}_{began.microsecond:05x}{id}.jsonl"
             last = _last_append(self.path)
             lines: dict[str, bytes] = {}
             for mark in marks:
@@ -154,8 +155,8 @@ class _Adopter:
         directory = Path(self.path)
         folder = directory.parent / QUARANTINE
         folder.mkdir(mode=0o700, exist_ok=True)
-        name = f"{directory.name}-{os.urandom(4).hex()}-{Path(file).name[-100:]}"
-        os.rename(file, folder / name)
+        end = os.fsdecode(os.fsencode(Path(file).name)[-100:])
+        os.rename(file, folder / f"{directory.name}-{os.urandom(4).hex()}-{end}")
         self.report.quarantined += 1
 
     def _clear_away(self) -> None:
@@ -174,7 +175,7 @@ def _last_append(path: str) -> str:
     found = [""]
     for file, parsed in segment_files(path):
         if parsed is not None:
-            *_, last, _ = (b"\n" + whole_lines(Path(file).read_bytes())[0]).rsplit(b"\n", 2)
+            *_, last, _ = (b"\n" + whole_lines(read_plain(file))[0]).rsplit(b"\n", 2)
             found += [event["recordedAt"] for event in parse_jsonl(last)]
     return max(found)
 
