@@ -17,6 +17,7 @@ from typing import Any
 
 from .file_naming import OPEN_SUFFIX, ParsedPath, generate_file_path, parse_file_path
 from .marks import read_marks
+from .redaction import redact_url
 from .segment import read_plain
 from .serializer import encode, parse_jsonl, whole_lines
 from .spool_directory import MARKS, OWNER, boot_id, remove_if_empty, try_lock
@@ -26,6 +27,7 @@ STALE_SECONDS = 600
 """Age of the heartbeat at which a directory of another boot or host counts as dead."""
 
 QUARANTINE = "quarantine"
+WHERE = "OBSWRITER_FILE_STORAGE"
 
 
 @dataclass
@@ -117,7 +119,8 @@ class _Adopter:
                 step(*arguments)
         except Exception as error:
             self.refused.add(what)
-            self.report.errors.append(f"{self.path}: {type(error).__name__}: {error}")
+            told = redact_url(f"{type(error).__name__}: {error}")
+            self.report.errors.append(f"{self.path}: {told}")
 
     def _adopt_file(self, file: str, parsed: ParsedPath) -> None:
         data = read_plain(file)
@@ -201,8 +204,13 @@ def adopt_in_child(family: str, where: str, base_path: str, timeout: float) -> N
         return  # embedded, as in uWSGI: the next start adopts
     from subprocess import DEVNULL, Popen, TimeoutExpired
 
-    command = [sys.executable, "-m", "obswriter.adoption", family, where, base_path]
-    child = Popen(command, stdin=DEVNULL, stdout=DEVNULL, stderr=DEVNULL, start_new_session=True)  # noqa: S603 (our own module, no shell)
+    # Modules come from where ours do, never from the working directory, which may be anybody's;
+    # and a command line, where everybody may read it, is no place for a URL with a password.
+    command = [sys.executable, "-P", "-m", "obswriter.adoption", family, base_path]
+    environ = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), WHERE: where}
+    child = Popen(  # noqa: S603 (our own module, no shell)
+        command, stdin=DEVNULL, stdout=DEVNULL, stderr=DEVNULL, env=environ, start_new_session=True
+    )
     try:
         child.wait(timeout)
     except TimeoutExpired:
@@ -210,4 +218,4 @@ def adopt_in_child(family: str, where: str, base_path: str, timeout: float) -> N
 
 
 if __name__ == "__main__":
-    adopt(sys.argv[1], open_storage(sys.argv[2]), sys.argv[3])
+    adopt(sys.argv[1], open_storage(os.environ[WHERE]), sys.argv[2])

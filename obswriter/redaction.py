@@ -106,6 +106,11 @@ def redact_url(url: str) -> str:
     return _user.sub(rf"\1{REDACTED}@", safe) if "@" in safe else safe
 
 
+def without_credentials(url: str) -> str:
+    """Return the URL of a store without user, password and secret parameters, to be shown."""
+    return redact_url(re.sub(r"(//+).*@", r"\1", url, flags=re.DOTALL))
+
+
 def _redact_parameter(match: re.Match[str]) -> str:
     from urllib.parse import unquote
 

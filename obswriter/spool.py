@@ -31,7 +31,7 @@ class Spool:
     """
 
     def __init__(
-        self, config: ObservabilityWriterConfig, storage: FileStorage, warn: Callable[[str], None]
+        self, config: ObservabilityWriterConfig, storage: FileStorage, warn: Callable[..., None]
     ) -> None:
         self.recovered = 0
         self.taken_over: list[str] = []
@@ -120,7 +120,7 @@ class Spool:
                     self.taken_over.remove(path)
             self.recovered += found.events
             for error in found.errors:
-                self._warn(f"a dead process's events wait in the spool: {error}")
+                self._warn("a dead process's events wait in the spool", error)
             self._due_at = now + min(HEARTBEAT_SECONDS, max(ADOPTION_SECONDS, interval))
         return self._due_at - now if interval else HEARTBEAT_SECONDS
 

@@ -8,6 +8,7 @@ import time
 from contextlib import suppress
 from typing import Final
 
+from .redaction import redact_url
 from .repair import repair
 from .storage import storing
 
@@ -25,7 +26,7 @@ class Warner:
 
     def warn(self, text: str, detail: object = None) -> None:
         """Have a warning logged soon, with its latest detail: an exception, say."""
-        self._waiting[text] = repair(detail)
+        self._waiting[text] = detail and redact_url(str(repair(detail)))
 
     def say(self) -> None:
         """Log what waits, unless that was done within the last minute."""

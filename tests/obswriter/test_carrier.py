@@ -264,6 +264,17 @@ def test_a_failing_store_is_warned_about_once_a_minute(
     assert len([r for r in caplog.records if "the store refused" in r.getMessage()]) == 1
 
 
+def test_a_warning_about_a_store_tells_no_password(
+    writer: ObservabilityWriter, store: FaultyStorage, caplog: pytest.LogCaptureFixture
+) -> None:
+    store.refuse(OSError("GET https://me:hunter2@example/x?X-Amz-Signature=hunter2 -> 403"))
+    log(writer, "a")
+    writer.flush()
+    wait_until(lambda: "the store refused" in caplog.text)
+    assert "hunter2" not in caplog.text
+    assert "example/x" in caplog.text
+
+
 def test_a_round_that_fails_in_an_unforeseen_way_does_not_end_the_thread(
     writer: ObservabilityWriter, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
