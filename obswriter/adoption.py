@@ -20,7 +20,7 @@ from .marks import read_marks
 from .redaction import redact_url
 from .segment import read_plain
 from .serializer import encode, parse_jsonl, whole_lines
-from .spool_directory import MARKS, OWNER, boot_id, remove_if_empty, try_lock
+from .spool_directory import MARKS, OWNER, boot_id, remove_if_empty, rights_of, try_lock
 from .storage import FileStorage, open_storage
 
 STALE_SECONDS = 600
@@ -126,7 +126,9 @@ class _Adopter:
         data = read_plain(file)
         lines, holes = whole_lines(data)
         if lines:
-            publish(self.storage, replace(parsed, base_path=self.base_path).pending_path, lines)
+            with rights_of(os.getuid()):
+                target = replace(parsed, base_path=self.base_path).pending_path
+                publish(self.storage, target, lines)
             self.report.files += 1
             self.report.events += lines.count(b"\n")
         elif not b'{"type":'.startswith(data.strip(b"\0")[:8]):  # not even a line's beginning
@@ -147,11 +149,12 @@ class _Adopter:
             for mark in marks:
                 target = generate_file_path("span", mark["projectId"], self.base_path, name)
                 lines[target] = lines.get(target, b"") + _line_of_death(mark, last)
-            for target, data in lines.items():
-                if not self.storage.exists(target.replace(name, f"processed/{name}")):
-                    self.storage.write(target, data)
-                    self.report.files += 1
-                    self.report.events += data.count(b"\n")
+            with rights_of(os.getuid()):
+                for target, data in lines.items():
+                    if not self.storage.exists(target.replace(name, f"processed/{name}")):
+                        self.storage.write(target, data)
+                        self.report.files += 1
+                        self.report.events += data.count(b"\n")
         Path(self.path, MARKS).unlink(missing_ok=True)
 
     def _quarantine(self, file: str) -> None:

@@ -76,7 +76,7 @@ def destinations(home: str) -> Iterator[tuple[str, dict[str, object]]]:
 
 def _is_home(home: Path) -> bool:
     with suppress(OSError):
-        return home.name == str(home.lstat().st_uid)
+        return home.name == str(home.lstat().st_uid) and not home.is_symlink()
     return False
 
 
