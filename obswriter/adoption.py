@@ -19,14 +19,17 @@ from typing import Any
 from .events import trace_of
 from .file_naming import OPEN_SUFFIX, ParsedPath, generate_file_path, parse_file_path
 from .marks import read_marks
+from .redaction import redact_url
+from .segment import read_plain
 from .serializer import encode, parse_jsonl, whole_lines
-from .spool_directory import MARKS, OWNER, boot_id, remove_if_empty, try_lock
+from .spool_directory import MARKS, OWNER, boot_id, remove_if_empty, rights_of, try_lock
 from .storage import FileStorage, open_storage
 
 STALE_SECONDS = 600
 """Age of the heartbeat at which a directory of another boot or host counts as dead."""
 
 QUARANTINE = "quarantine"
+WHERE = "OBSWRITER_FILE_STORAGE"
 
 
 @dataclass
@@ -42,15 +45,20 @@ class Recovery:
 
 
 def adopt(
-    family: str, storage: FileStorage, base_path: str, others: Iterable[str] = ()
+    family: str,
+    storage: FileStorage,
+    base_path: str,
+    others: Iterable[str] = (),
+    *,
+    as_root: bool = True,
 ) -> Recovery:
     """Store every dead process's segments of one destination, and those in *others*' directories.
 
-    Errors are reported, not raised.
+    Errors are reported, not raised. *as_root*: if we are root, other users' too.
     """
     recovery = Recovery()
     for path in (*spool_directories(family), *others):
-        with try_lock(path) as ours:
+        with try_lock(path, as_root=as_root) as ours:
             if ours and _is_dead(path):
                 _Adopter(path, storage, base_path, recovery).adopt()
     return recovery
@@ -67,10 +75,10 @@ def spool_directories(family: str) -> list[str]:
 def _is_dead(path: str) -> bool:
     """The lock says so within one boot; for other boots and hosts the heartbeat does."""
     try:
-        owner = json.loads(Path(path, OWNER).read_text())
+        owner = json.loads(read_plain(f"{path}/{OWNER}"))
         if owner["boot"] and owner["boot"] == boot_id():
             return True
-        beat = os.stat(f"{path}/{OWNER}").st_mtime
+        beat = os.lstat(f"{path}/{OWNER}").st_mtime
     except Exception:  # whatever the file says instead
         beat = os.stat(path).st_mtime
     return time.time() - beat > STALE_SECONDS
@@ -116,13 +124,16 @@ class _Adopter:
                 step(*arguments)
         except Exception as error:
             self.refused.add(what)
-            self.report.errors.append(f"{self.path}: {type(error).__name__}: {error}")
+            told = redact_url(f"{type(error).__name__}: {error}")
+            self.report.errors.append(f"{self.path}: {told}")
 
     def _adopt_file(self, file: str, parsed: ParsedPath) -> None:
-        data = Path(file).read_bytes()
+        data = read_plain(file)
         lines, holes = whole_lines(data)
         if lines:
-            publish(self.storage, replace(parsed, base_path=self.base_path).pending_path, lines)
+            with rights_of(os.getuid()):
+                target = replace(parsed, base_path=self.base_path).pending_path
+                publish(self.storage, target, lines)
             self.report.files += 1
             self.report.events += lines.count(b"\n")
         elif not b'{"type":'.startswith(data.strip(b"\0")[:8]):  # not even a line's beginning
@@ -137,25 +148,26 @@ class _Adopter:
         if marks:
             began = datetime.fromisoformat(min(mark["startTime"] for mark in marks))
             id = os.path.basename(self.path)[:7]
-            name = f"{began:%Y%m%dT%H%M%SZ}_{began.microsecond:05x}{id}.jsonl"
+            name = f"{began.year:04}{began:%m%dT%H%M%SZ}_{began.microsecond:05x}{id}.jsonl"
             last = _last_append(self.path)
             lines: dict[str, bytes] = {}
             for event in _events_of_death(marks, last):
                 target = generate_file_path(event["type"], event["projectId"], self.base_path, name)
                 lines[target] = lines.get(target, b"") + encode(event)[0]
-            for target, data in lines.items():
-                if not self.storage.exists(target.replace(name, f"processed/{name}")):
-                    self.storage.write(target, data)
-                    self.report.files += 1
-                    self.report.events += data.count(b"\n")
+            with rights_of(os.getuid()):
+                for target, data in lines.items():
+                    if not self.storage.exists(target.replace(name, f"processed/{name}")):
+                        self.storage.write(target, data)
+                        self.report.files += 1
+                        self.report.events += data.count(b"\n")
         Path(self.path, MARKS).unlink(missing_ok=True)
 
     def _quarantine(self, file: str) -> None:
         directory = Path(self.path)
         folder = directory.parent / QUARANTINE
         folder.mkdir(mode=0o700, exist_ok=True)
-        name = f"{directory.name}-{os.urandom(4).hex()}-{Path(file).name[-100:]}"
-        os.rename(file, folder / name)
+        end = os.fsdecode(os.fsencode(Path(file).name)[-100:])
+        os.rename(file, folder / f"{directory.name}-{os.urandom(4).hex()}-{end}")
         self.report.quarantined += 1
 
     def _clear_away(self) -> None:
@@ -163,13 +175,16 @@ class _Adopter:
 
 
 def _events_of_death(marks: Iterable[dict[str, Any]], last: str) -> Iterator[dict[str, Any]]:
-    """Yield a span and a trace for each local root that was going on, as its end would have."""
+    """Yield a span for each local root that was going on, as its end would have, and the traces."""
+    traces: dict[str, dict[str, Any]] = {}  # one each: recorded at once, two would be the same
     for mark in marks:
         end = max(mark["startTime"], last)
         attributes = {**mark.pop("attributes", {}), "obswriter.outcome": "process_died"}
         span = {**mark, "endTime": end, "status": "error", "attributes": attributes}
         span["recordedAt"] = end
-        yield from (span, trace_of(span))
+        traces.setdefault(span["traceId"], trace_of(span))
+        yield span
+    yield from traces.values()
 
 
 def _last_append(path: str) -> str:
@@ -177,7 +192,7 @@ def _last_append(path: str) -> str:
     found = [""]
     for file, parsed in segment_files(path):
         if parsed is not None:
-            *_, last, _ = (b"\n" + whole_lines(Path(file).read_bytes())[0]).rsplit(b"\n", 2)
+            *_, last, _ = (b"\n" + whole_lines(read_plain(file))[0]).rsplit(b"\n", 2)
             found += [event["recordedAt"] for event in parse_jsonl(last)]
     return max(found)
 
@@ -203,8 +218,13 @@ def adopt_in_child(family: str, where: str, base_path: str, timeout: float) -> N
         return  # embedded, as in uWSGI: the next start adopts
     from subprocess import DEVNULL, Popen, TimeoutExpired
 
-    command = [sys.executable, "-m", "obswriter.adoption", family, where, base_path]
-    child = Popen(command, stdin=DEVNULL, stdout=DEVNULL, stderr=DEVNULL, start_new_session=True)  # noqa: S603 (our own module, no shell)
+    # Modules come from where ours do, never from the working directory, which may be anybody's;
+    # and a command line, where everybody may read it, is no place for a URL with a password.
+    command = [sys.executable, "-P", "-m", "obswriter.adoption", family, base_path]
+    environ = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), WHERE: where}
+    child = Popen(  # noqa: S603 (our own module, no shell)
+        command, stdin=DEVNULL, stdout=DEVNULL, stderr=DEVNULL, env=environ, start_new_session=True
+    )
     try:
         child.wait(timeout)
     except TimeoutExpired:
@@ -212,4 +232,4 @@ def adopt_in_child(family: str, where: str, base_path: str, timeout: float) -> N
 
 
 if __name__ == "__main__":
-    adopt(sys.argv[1], open_storage(sys.argv[2]), sys.argv[3])
+    adopt(sys.argv[1], open_storage(os.environ[WHERE]), sys.argv[2])

@@ -14,8 +14,10 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from .exceptions import StorageError
 from .file_naming import generate_file_name, generate_file_path
 from .lifecycle import signals_left_to_others
+from .repair import repair
 from .results import FlushResult, result_of
 from .segment import MappedSegment, Segment, State
 from .spool import Spool, send
@@ -156,8 +158,8 @@ class Carrier:
         try:
             with storing():
                 return self._make_round(forced=bool(tickets))
-        except Exception as error:  # never the end of the thread
-            self.warn("a round failed and is made again", error)
+        except BaseException as error:  # never the end of the thread
+            self.warn("a round failed and is made again", self._own(error))
             return 1.0
         finally:
             for ticket in tickets:
@@ -215,12 +217,20 @@ class Carrier:
         path = generate_file_path(type, project_id, self.config.base_path, name)
         try:
             send(segment, self.storage, path)
-        except Exception as error:
-            segment.error = error
+        except BaseException as error:
             segment.state = before
+            segment.error = self._own(error)
             return self._is_gone(segment, path)
         self._count_stored(segment)
         return True
+
+    def _own(self, error: BaseException) -> Exception:
+        """Return what went wrong; raise it for the thread's user, unless that is our own thread."""
+        if isinstance(error, Exception):
+            return error
+        if threading.current_thread() is not self._thread:
+            raise error
+        return StorageError(repair(error))  # a task cancelled within the store, a panic of Rust
 
     def _count_stored(self, segment: Segment) -> None:
         with self.lock:

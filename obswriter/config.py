@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, Final, Literal, get_args
 
 from .exceptions import ConfigurationError
@@ -48,7 +48,7 @@ class ObservabilityWriterConfig:
     Raises ``ConfigurationError``, a ``ValueError``, for a value that cannot work.
     """
 
-    file_storage: str | os.PathLike[str] | FileStorage
+    file_storage: str | os.PathLike[str] | FileStorage = field(repr=False)  # it may hold a password
     project_id: str
     batch_size: int = 1000
     flush_interval_ms: int = 5000
@@ -104,7 +104,7 @@ class ObservabilityWriterConfig:
         return cls(**merged)
 
 
-OPTIONS: Final = {field.name: field for field in fields(ObservabilityWriterConfig)}
+OPTIONS: Final = {option.name: option for option in fields(ObservabilityWriterConfig)}
 
 _Rule = tuple[str, Callable[[Any], bool]]
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from .exceptions import ConfigurationError
+from .redaction import redact_url, without_credentials
 from .storage import FileInfo, LocalStorage, checked_path
 
 if TYPE_CHECKING:
@@ -36,10 +37,12 @@ class FsspecStorage:
         try:
             fs, root = url_to_fs(url, **options)
         except (ImportError, ValueError) as error:
+            shown = without_credentials(url)
+            why = type(error).__name__ if "@" in url else error  # it may quote the password
             raise ConfigurationError(
-                f"file_storage: {_without_user(url)!r} cannot be opened ({error}); pass a path, or "
+                f"file_storage: {shown!r} cannot be opened ({why}); pass a path, or "
                 f"a URL whose file system is installed (pip install 'obswriter[s3]' or '[gcs]')"
-            ) from error
+            ) from None
         return cls(fs, root)
 
     @property
@@ -123,8 +126,8 @@ class FsspecStorage:
 
 
 def _without_user(url: str) -> str:
-    """Leave out ``user:password@``."""
-    return re.sub(r"^([^/]*//)?[^/]*@", r"\1", url)
+    """Leave out ``user:password@``, and secret parameters."""
+    return redact_url(re.sub(r"(^|//+)[^/]*@", r"\1", url))
 
 
 def _modified(details: dict[str, Any]) -> datetime | None:

@@ -9,12 +9,11 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
 from typing import Any, Final
 
 import orjson
 
-from .segment import allocate
+from .segment import allocate, read_plain
 from .timestamps import to_iso
 from .vocabulary import check_project_id, check_text
 
@@ -58,10 +57,10 @@ class StartMarks:
 
 
 def read_marks(path: str) -> Iterator[dict[str, Any]]:
-    """Yield the whole and valid marks of a file, if it is there: spans without their ends."""
-    data = b""
-    with suppress(FileNotFoundError):
-        data = Path(path).read_bytes()
+    """Yield the whole and valid marks of a file, if it is one: spans without their ends."""
+    if not os.path.isfile(path) or os.path.islink(path):
+        return
+    data = read_plain(path)
     for at in range(0, len(data), SLOT):
         with suppress(ValueError, TypeError, KeyError):
             mark = orjson.loads(data[at + 1 : at + SLOT].partition(b"\n")[0] if data[at] else b"")

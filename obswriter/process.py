@@ -9,6 +9,7 @@ from typing import Any
 
 from .config import OPTIONS, ObservabilityWriterConfig
 from .exceptions import AlreadyConfiguredError
+from .redaction import without_credentials
 from .results import FlushResult
 from .storage import storing
 from .writer import ObservabilityWriter
@@ -62,11 +63,16 @@ def resolve_config(
 
 def _explain(old: ObservabilityWriterConfig, new: ObservabilityWriterConfig) -> str:
     pairs = [(name, getattr(old, name), getattr(new, name)) for name in OPTIONS]
-    changes = ", ".join(f"{name} was {a!r} and is {b!r}" for name, a, b in pairs if a != b)
+    changed = [(name, _shown(a), _shown(b)) for name, a, b in pairs if a != b]
+    changes = ", ".join(f"{name} was {a} and is {b}" for name, a, b in changed)
     return (
         f"obswriter is configured already, otherwise: {changes}. Configure it in one place, "
         f"or pass replace=True to shut the old writer down"
     )
+
+
+def _shown(value: object) -> str:
+    return repr(without_credentials(value) if isinstance(value, str) else value)
 
 
 def get_writer() -> ObservabilityWriter:

@@ -17,14 +17,20 @@ REDACTED = "REDACTED"
 Redact = Callable[[str, Any], Any]
 """Given a name and its value, returns the value to record: itself, or what stands for it."""
 
+# A number at the end makes no difference, nor does that of a key that was there twice.
 _is_secret = re.compile(
-    r"authorization|cookie|passw|passphrase|secret(?!ar)|credential|jwt|[cx]srf|pwd$|token$|auth$"
-    r"|(?:api|access|private|session|signing|encryption|auth|account)key(?:id)?$|signature$|^sig$"
+    r"authorization|cookie|passw|passphrase|passcode|secret(?!ar)|credential|jwt|[cx]srf|sessid"
+    r"|(?:pwd|token|auth|bearer|signature|^sig)\d*$|(?:access|refresh|auth|bearer)tokens$"
+    r"|(?:^|db|sql|user|login|admin|root|smtp|mail|ftp|redis|proxy)pass\d*$"
+    r"|(?:api|access|private|session|signing|encryption|auth|account|ssh)keys?(?:ids?)?\d*$"
 ).search
-_holds_urls = re.compile(r"(?:url|urlfull|uri|query|target|referer|location|link|href)$").search
+_holds_urls = re.compile(
+    r"(?:url|urlfull|urloriginal|uri|query|target|referer|location|link|href"
+    r"|dsn|proxy|broker|resultbackend|endpoint|connectionstring)s?\d*$"
+).search
 # Each begins where a name can begin, and nowhere within one: a long text takes no long time.
 _parameter = re.compile(r"(?<![^?&;#=\s/])([^?&;#=\s/]+)=([^&;#\s]*)")
-_user = re.compile(r"(//)[^/?#@\s]+@")
+_user = re.compile(r"(//)[^/?#\s]+@")
 
 _NOTHING: dict[str, Any] = {}
 _SCALARS = frozenset((str, int, float, bool, type(None)))
@@ -66,14 +72,27 @@ class Redactor:
 
     def _value(self, name: str, value: Any) -> Any:
         if isinstance(value, dict):
+            if "value" in value and _is_secret(_letters(value.get("name", value.get("key")))):
+                value = {**value, "value": REDACTED}
             return {key: self._named(key, inner) for key, inner in value.items()}
         if isinstance(value, list):
             if len(value) == 2 and _is_secret(_letters(value[0])):  # a header and its value
                 return [value[0], REDACTED]
             return [self._value(name, item) for item in value]
-        if isinstance(value, str) and _holds_urls(_letters(name)):
-            return redact_url(value)
-        return value
+        if self._custom is not None:
+            value = self._ask(self._custom, name, value)
+            if isinstance(value, dict | list):
+                return self._value(name, value)
+        return (
+            redact_url(value) if isinstance(value, str) and _holds_urls(_letters(name)) else value
+        )
+
+    def _ask(self, custom: Redact, name: str, value: Any) -> Any:
+        try:
+            return repair(custom(name, value))
+        except Exception as error:  # rather nothing than a secret
+            pass_on_interruption(error)
+            return REDACTED
 
     def _named(self, name: str, value: Any) -> Any:
         word = _letters(name)
@@ -81,12 +100,6 @@ class Redactor:
             return REDACTED
         if type(value) in _SCALARS and not _holds_urls(word) and len(self._plain) < MOST_NAMES:
             self._plain[name] = type(value)
-        if self._custom is not None and not isinstance(value, dict | list):
-            try:
-                value = repair(self._custom(name, value))
-            except Exception as error:  # rather nothing than a secret
-                pass_on_interruption(error)
-                return REDACTED
         return self._value(name, value)
 
 
@@ -96,8 +109,18 @@ def redact_url(url: str) -> str:
     return _user.sub(rf"\1{REDACTED}@", safe) if "@" in safe else safe
 
 
+def without_credentials(url: str) -> str:
+    """Return the URL of a store without user, password and secret parameters, to be shown."""
+    return redact_url(re.sub(r"(//+).*@", r"\1", url, flags=re.DOTALL))
+
+
 def _redact_parameter(match: re.Match[str]) -> str:
-    return f"{match[1]}={REDACTED}" if _is_secret(_letters(match[1])) else match[0]
+    from urllib.parse import unquote
+
+    # The value may be a URL itself, whose marks are written as %3F and %3D.
+    inner = _parameter.finditer(unquote(match[2])) if "%" in match[2] else ()
+    secret = any(_is_secret(_letters(unquote(found[1]))) for found in (match, *inner))
+    return f"{match[1]}={REDACTED}" if secret else match[0]
 
 
 def _letters(name: object) -> str:

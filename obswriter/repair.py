@@ -62,13 +62,20 @@ class _Repair:
             self.above.discard(id(value))
 
     def _convert(self, value: Any) -> Any:
+        kind: Any = type(value)
+        for method in ("_asdict", "model_dump"):  # of named tuples, and of pydantic's models
+            if hasattr(kind, method):
+                return self.value(getattr(value, method)())
         for known, convert in _CONVERTERS:
             if isinstance(value, known):
                 return convert(self, value)
-        if dataclasses.is_dataclass(value) and not isinstance(value, type):
-            names = [field.name for field in dataclasses.fields(value)]
+        fields = getattr(kind, "__attrs_attrs__", None)
+        if dataclasses.is_dataclass(kind):
+            fields = dataclasses.fields(kind)
+        if fields is not None:
+            names = [field.name for field in fields if field.repr]  # as their author prints them
             return self.mapping((name, getattr(value, name, None)) for name in names)
-        if hasattr(type(value), "tolist") and hasattr(type(value), "dtype"):  # numpy and its kin
+        if hasattr(kind, "tolist") and hasattr(kind, "dtype"):  # numpy and its kin
             return self.value(value.tolist())
         return self._representation(value)
 

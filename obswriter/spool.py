@@ -30,7 +30,7 @@ class Spool:
     """
 
     def __init__(
-        self, config: ObservabilityWriterConfig, storage: FileStorage, warn: Callable[[str], None]
+        self, config: ObservabilityWriterConfig, storage: FileStorage, warn: Callable[..., None]
     ) -> None:
         self.recovered = 0
         self.taken_over: list[str] = []
@@ -115,13 +115,14 @@ class Spool:
         if now >= self._due_at:
             with suppress(FileNotFoundError):
                 os.utime(f"{self.path}/{OWNER}")
-            found = adopt(self.family, self._storage, config.base_path, self.taken_over)
+            where = self.family, self._storage, config.base_path, self.taken_over
+            found = adopt(*where, as_root=False)
             for path in self.taken_over.copy():
                 if not os.path.isdir(path):
                     self.taken_over.remove(path)
             self.recovered += found.events
             for error in found.errors:
-                self._warn(f"a dead process's events wait in the spool: {error}")
+                self._warn("a dead process's events wait in the spool", error)
             self._due_at = now + min(HEARTBEAT_SECONDS, max(ADOPTION_SECONDS, interval))
         return self._due_at - now if interval else HEARTBEAT_SECONDS
 

@@ -111,8 +111,11 @@ def _make_home(home: Path, storage: FileStorage) -> None:
             home.parent.mkdir(parents=True)
             home.parent.chmod(0o1777)  # every user of the store has a spool of their own in it
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    status = home.lstat()
-    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o022:
+    status, own = home.lstat(), (os.getuid(),)
+    refused = not stat.S_ISDIR(status.st_mode) or status.st_uid not in own or status.st_mode & 0o022
+    if home.parent.parent == Path(tempfile.gettempdir()):  # where anybody may have been quicker
+        refused = refused or home.parent.lstat().st_uid not in (0, *own)
+    if refused:
         raise StorageError(f"spool {str(home)!r} must be a directory of this user's own, mode 0700")
 
 
@@ -158,16 +161,38 @@ def forget_locks() -> None:
 
 
 @contextmanager
-def try_lock(path: str) -> Iterator[bool]:
-    """Hold the lock of a spool directory; yields False where that is another process's."""
-    fd, ours = -1, False
+def rights_of(user: int) -> Iterator[None]:
+    """Do as *user* may, and go back to who we were."""
+    before = os.geteuid()
+    if before != user:
+        os.seteuid(user)
+    try:
+        yield
+    finally:
+        if before != user:
+            os.seteuid(before)
+
+
+@contextmanager
+def try_lock(path: str, *, as_root: bool = True) -> Iterator[bool]:
+    """Hold the lock of a spool directory; yields False where that is another process's.
+
+    *as_root*: if we are root, another user's too, with that user's rights until the block ends, for
+    who owns a folder may put a link in its place. They are the rights of all of the process.
+    """
+    fd, ours, user = -1, False, os.geteuid()
     try:
         with suppress(OSError):
             fd = _open_to_lock(path)
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             here, there = os.fstat(fd), os.lstat(path)  # adopted and gone meanwhile?
-            ours = os.path.samestat(here, there) and os.getuid() in (here.st_uid, 0)
-        yield ours
+            ours = os.path.samestat(here, there) and os.getuid() in (
+                here.st_uid,
+                0 if as_root else here.st_uid,
+            )
+            user = here.st_uid if ours else user
+        with rights_of(user):
+            yield ours
     finally:
         unlock(fd)
 

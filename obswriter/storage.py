@@ -16,6 +16,7 @@ from typing import Protocol, runtime_checkable
 
 from .exceptions import ConfigurationError, StorageError
 from .file_naming import is_inside
+from .redaction import without_credentials
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +200,8 @@ def open_storage(
         parts = urlsplit(where)
         if parts.netloc in ("", "localhost") and parts.path:
             return LocalStorage(unquote(parts.path), dir_mode, file_mode, durable)
-        raise ConfigurationError(f"file_storage: {where!r} needs a third slash: file:///a/folder")
+        shown = without_credentials(where)
+        raise ConfigurationError(f"file_storage: {shown!r} needs a third slash: file:///a/folder")
     if isinstance(where, str) and _is_url(where):
         from .fsspec_storage import FsspecStorage
 

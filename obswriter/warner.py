@@ -8,6 +8,8 @@ import time
 from contextlib import suppress
 from typing import Final
 
+from .redaction import redact_url
+from .repair import repair
 from .storage import storing
 
 logger = logging.getLogger("obswriter")
@@ -24,7 +26,7 @@ class Warner:
 
     def warn(self, text: str, detail: object = None) -> None:
         """Have a warning logged soon, with its latest detail: an exception, say."""
-        self._waiting[text] = repr(detail) if isinstance(detail, Exception) else detail
+        self._waiting[text] = detail and redact_url(str(repair(detail)))
 
     def say(self) -> None:
         """Log what waits, unless that was done within the last minute."""

@@ -32,7 +32,7 @@ class ObservabilityWriter:
         elif options or not isinstance(config, ObservabilityWriterConfig):
             raise TypeError(
                 f"ObservabilityWriter() takes options by name, or an ObservabilityWriterConfig "
-                f"and nothing else; got {config!r} and {options!r}"
+                f"and nothing else; got {config!r} and {', '.join(options) or 'no options'}"
             )
         self.config = config
         self.disabled = config.disabled

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from obswriter.exceptions import ConfigurationError
+from obswriter.redaction import redact_url
 
 from . import ls, prune, recover, tail, trace
 from .arguments import Parser, UsageError
@@ -66,7 +67,7 @@ def _fail(name: str, message: str, status: int) -> int:
 
     _discard_output()
     with suppress(OSError):
-        print(f"{name}: {one_line(message)}", file=sys.stderr)
+        print(f"{name}: {one_line(redact_url(message))}", file=sys.stderr)
     return status
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from obswriter.config import from_environment
 from obswriter.process import resolve_config
+from obswriter.segment import read_plain
 from obswriter.spool_directory import DESTINATION, FORMAT_VERSION, default_home
 from obswriter.storage import FileStorage, LocalStorage, destination_of, open_storage
 
@@ -68,14 +69,14 @@ def destinations(home: str) -> Iterator[tuple[str, dict[str, object]]]:
     """Yield each destination's folder below *home* with what ``destination.json`` says."""
     for family in sorted(Path(home).glob("*/")):
         with suppress(OSError, ValueError):
-            facts = json.loads((family / DESTINATION).read_text())
+            facts = json.loads(read_plain(family / DESTINATION))
             if isinstance(facts, dict):
                 yield str(family), facts
 
 
 def _is_home(home: Path) -> bool:
     with suppress(OSError):
-        return home.name == str(home.lstat().st_uid)
+        return home.name == str(home.lstat().st_uid) and not home.is_symlink()
     return False
 
 

@@ -10,7 +10,7 @@ from obswriter.adoption import STALE_SECONDS, Recovery, adopt, spool_directories
 from obswriter.spool_directory import try_lock
 
 from .arguments import Commands, add_command
-from .formatting import format_count
+from .formatting import format_count, one_line
 from .place import Place, check_readable, find_place
 from .remedies import remedy_for
 from .screen import Screen, note, print_json
@@ -128,6 +128,6 @@ def _show(screen: Screen, place: Place, report: dict[str, Any]) -> None:
         )
     for other in report["elsewhere"]:
         where = f"{other['destination']} (base path {other['basePath']!r})"
-        screen.line(f"for {where}: {other['dead']} dead, {other['running']} running")
+        screen.line(one_line(f"for {where}: {other['dead']} dead, {other['running']} running"))
         if other["dead"]:
-            screen.line(f"    {other['remedy']}")
+            screen.line(f"    {one_line(other['remedy'])}")

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -17,8 +19,9 @@ import pytest
 from obswriter import LocalStorage, parse_jsonl
 from obswriter.adoption import STALE_SECONDS, adopt
 from obswriter.cli import main
-from obswriter.spool_directory import DESTINATION, OWNER
+from obswriter.spool_directory import DESTINATION, MARKS, OWNER
 from obswriter_testsupport.driving import Nursery, nursery
+from obswriter_testsupport.faults import stored_events
 from obswriter_testsupport.scenes import Scene
 
 OLD = time.time() - STALE_SECONDS - 60
@@ -116,6 +119,70 @@ def test_garbage_with_a_very_long_name_is_not_in_the_way(scene: Scene) -> None:
     assert quarantined(scene) == [b"mine"]
     assert not spool.exists()
     scene.assert_exact()
+
+
+def test_garbage_whose_long_name_is_of_long_characters_is_not_in_the_way(scene: Scene) -> None:
+    spool = dead_spool(scene)
+    put(spool, b"mine", "\N{EURO SIGN}" * 85)
+    scene.adopt()
+    assert quarantined(scene) == [b"mine"]
+    assert not spool.exists()
+
+
+@pytest.mark.parametrize("name", [OWNER, MARKS])
+@pytest.mark.parametrize("kind", ["pipe", "link", "link to a device"])
+def test_what_is_no_plain_file_is_not_read_whatever_its_name(
+    kind: str, name: str, scene: Scene
+) -> None:
+    """A pipe would hold up its reader for ever, and a device fill the memory."""
+    spool = dead_spool(scene)
+    elsewhere = scene.root.with_name("elsewhere")
+    (spool / name).rename(elsewhere)
+    mark = {"type": "span", "name": "foreign", "projectId": "p", "startTime": 1}
+    if name == MARKS:
+        elsewhere.write_bytes(b"\1" + json.dumps(mark).encode() + b"\n")
+    if kind == "pipe":
+        os.mkfifo(spool / name)
+    else:
+        (spool / name).symlink_to(elsewhere if kind == "link" else "/dev/zero")
+    os.utime(spool, (OLD, OLD))
+    scene.adopt()
+    assert not spool.exists()
+    assert elsewhere.exists()
+    assert "foreign" not in str(stored_events(scene.root))
+    scene.assert_exact()
+
+
+def test_a_file_with_a_huge_hole_in_it_does_not_fill_the_memory(scene: Scene) -> None:
+    spool = dead_spool(scene)
+    put(spool, LINE % 1)
+    for path in (spool / "log" / "p" / f"{NAME}.open", spool / OWNER, spool / MARKS):
+        os.truncate(path, 1 << 40)
+    with (spool / "log" / "p" / f"{NAME}.open").open("rb+") as file:
+        file.seek(1 << 39)
+        file.write(LINE % 2)
+    os.utime(spool, (OLD, OLD))
+    code = f"""
+import resource
+from obswriter import LocalStorage
+from obswriter.adoption import adopt
+resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
+found = adopt({str(scene.family)!r}, LocalStorage({str(scene.root)!r}), "observability")
+assert found.errors == [], found
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert not spool.exists()
+    assert (scene.root / "observability" / "log" / "p" / NAME).read_bytes() == LINE % 1 + LINE % 2
+
+
+def test_a_mark_of_the_first_century_is_no_obstacle(scene: Scene) -> None:
+    spool = dead_spool(scene)
+    mark = {"type": "span", "name": "old", "projectId": "p", "startTime": "0099-01-01T00:00:00Z"}
+    (spool / MARKS).write_bytes(b"\1" + json.dumps(mark).encode() + b"\n")
+    scene.adopt()
+    assert not spool.exists()
+    assert [event["name"] for event in stored_events(scene.root, "span")] == ["old"]
 
 
 def test_garbage_of_the_same_name_found_later_does_not_replace_the_first(scene: Scene) -> None:

@@ -110,3 +110,30 @@ def test_while_the_store_is_away_events_wait_and_arrive_once(
     assert len(away.acknowledged) == 300
     assert stored(s3_server, "away") == []
     assert spooled(tmp_path)
+
+
+def test_what_the_storage_libraries_log_while_storing_makes_no_events(
+    s3_server: Any, tmp_path: Path
+) -> None:
+    """At level DEBUG botocore, aiobotocore and s3fs say much, in a thread of theirs."""
+    script = """
+import logging
+from obswriter_logging import ObservabilityHandler
+said = set()
+class Listener(logging.Handler):
+    def emit(self, record):
+        said.add(record.name.partition(".")[0])
+logging.basicConfig(level=logging.DEBUG, handlers=[ObservabilityHandler(), Listener()])
+obswriter.configure(batch_size=10)
+for number in range(50):
+    logging.getLogger("application").info("event %d", number)
+    ack(f"event {number}")
+while obswriter.flush().files_written:
+    pass
+stats = obswriter.get_writer().get_stats()
+assert stats.recorded["log"] == 50 == stats.written["log"], stats
+assert {"aiobotocore", "botocore"} & said, said
+"""
+    outcome = run_on(s3_server, "debug", script, tmp_path)
+    assert outcome.status == 0, outcome.stderr
+    assert sorted(stored(s3_server, "debug")) == sorted(outcome.acknowledged)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 from obswriter.config import OPTIONS
 from obswriter_testsupport.faults import Outcome, run
-from obswriter_testsupport.stores import folder_for_everybody
+from obswriter_testsupport.stores import FaultyStorage, folder_for_everybody
 
 pytestmark = pytest.mark.skipif(
     sys.platform == "win32" or os.getuid() != 0, reason="only root can be several users"
@@ -21,7 +22,8 @@ GROUP = 12000
 
 AS_USER = f"""
 # All that is needed later: where this interpreter lies, other users may not be able to read.
-import concurrent.futures.thread, urllib.parse, obswriter.carrier
+import concurrent.futures.thread, urllib.parse, obswriter.carrier, obswriter.fsspec_storage
+import fsspec.implementations.memory, fsspec.core
 obswriter.configure, obswriter.Log, obswriter.flush, obswriter.context.load()
 user, mask = int(os.environ["AS_USER"]), int(os.environ["AS_UMASK"], 8)
 os.umask(mask)
@@ -161,6 +163,50 @@ def test_a_spool_directory_planted_by_another_user_is_not_used(folder: Path) -> 
     os.chown(home, 12002, GROUP)
     assert run_as(12001, store, umask=0).status == 0
     assert list(home.iterdir()) == []
+
+
+def test_a_folder_planted_for_the_spool_among_temporary_files_is_not_used(folder: Path) -> None:
+    """Who owns it could put another in the spool's place at any moment."""
+    planted = folder / "obswriter-spool-12001"
+    planted.mkdir()
+    planted.chmod(0o777)
+    os.chown(planted, 12002, GROUP)
+    store = make_store(folder, 0o777)
+    script = """
+obswriter.configure(file_storage="memory://x", flush_interval_ms=0)
+record("a")
+obswriter.flush()
+"""
+    environ = {"TMPDIR": str(folder), "HOME": "/nonexistent", "XDG_STATE_HOME": "/nonexistent"}
+    outcome = run_as(12001, store, script, **environ)
+    assert outcome.status == 0, outcome.stderr
+    assert "events are kept in memory" in outcome.stderr
+    assert [path for path in planted.rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.parametrize("swapped", ["log/default", "log", ""])
+def test_who_swaps_his_spool_for_a_link_while_root_adopts_it_has_root_delete_nothing(
+    swapped: str, folder: Path
+) -> None:
+    from obswriter.adoption import adopt
+
+    store = make_store(folder, 0o777)
+    outcome = run_as(12001, store, RECORD + "os.kill(os.getpid(), 9)", umask=0)
+    [family] = (store / "observability" / ".spool" / "12001").iterdir()
+    [spool] = [path for path in family.iterdir() if path.is_dir()]
+    victim = folder / "of root"
+    shutil.copytree(spool, victim)
+    storage = FaultyStorage(store)
+
+    def swap(path: str) -> None:
+        place = spool / swapped
+        place.rename(folder / "away")
+        place.symlink_to(victim / swapped)
+
+    storage.after = swap
+    assert adopt(str(family), storage, "observability").errors
+    assert list(victim.glob("log/default/*"))
+    assert outcome.missing() == set()
 
 
 def test_root_may_adopt_what_another_user_left_and_no_other_user_may(folder: Path) -> None:

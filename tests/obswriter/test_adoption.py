@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import sys
 import time
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from obswriter import LocalStorage, parse_file_path
-from obswriter.adoption import STALE_SECONDS, adopt, publish
+from obswriter.adoption import STALE_SECONDS, adopt, adopt_in_child, publish
 from obswriter.cli.place import destinations
 from obswriter.spool_directory import (
     OWNER,
@@ -162,6 +163,34 @@ def test_a_store_that_refuses_leaves_everything_for_the_next_try(tmp_path: Path)
     assert spool.exists()
     store.recover()
     assert adopt_all(tmp_path, store).events == 1
+
+
+def test_what_an_adopter_reports_tells_no_password(tmp_path: Path) -> None:
+    dead_spool(tmp_path, LINE % 1)
+    store = FaultyStorage(tmp_path)
+    store.refuse(OSError("PUT https://me:hunter2@example/x"))
+    [error] = adopt_all(tmp_path, store).errors
+    assert "example/x" in error
+    assert "hunter2" not in error
+
+
+def test_a_child_that_adopts_shows_no_url_and_loads_nothing_from_the_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, where = tmp_path / "store", tmp_path / "anybody's"
+    dead_spool(root, LINE % 1)
+    where.mkdir()
+    monkeypatch.chdir(where)
+    (where / "orjson.py").write_text("open('loaded', 'w')")
+    program = where / "python"
+    program.write_text(f'#!/bin/sh\necho "$@" > arguments\nexec {sys.executable} "$@"\n')
+    program.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(program))
+    adopt_in_child(str(family_of(root)), root.as_uri() + "?password=hunter2", "observability", 30)
+    assert not (where / "loaded").exists()
+    assert "hunter2" not in (where / "arguments").read_text()
+    adopt_in_child(str(family_of(root)), str(root), "observability", 30)
+    assert [event["id"] for event in stored_events(root)] == ["1"]
 
 
 def test_a_spool_for_another_store_is_not_adopted(tmp_path: Path) -> None:

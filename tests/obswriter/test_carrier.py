@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ import pytest
 
 from obswriter import LocalStorage, Log, ObservabilityWriter, Span
 from obswriter.adoption import adopt
+from obswriter.exceptions import StorageError
 from obswriter.segment import MappedSegment
 from obswriter.spool import Spool
 from obswriter_testsupport.faults import stored_events
@@ -262,6 +264,17 @@ def test_a_failing_store_is_warned_about_once_a_minute(
     assert len([r for r in caplog.records if "the store refused" in r.getMessage()]) == 1
 
 
+def test_a_warning_about_a_store_tells_no_password(
+    writer: ObservabilityWriter, store: FaultyStorage, caplog: pytest.LogCaptureFixture
+) -> None:
+    store.refuse(OSError("GET https://me:hunter2@example/x?X-Amz-Signature=hunter2 -> 403"))
+    log(writer, "a")
+    writer.flush()
+    wait_until(lambda: "the store refused" in caplog.text)
+    assert "hunter2" not in caplog.text
+    assert "example/x" in caplog.text
+
+
 def test_a_round_that_fails_in_an_unforeseen_way_does_not_end_the_thread(
     writer: ObservabilityWriter, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -274,6 +287,70 @@ def test_a_round_that_fails_in_an_unforeseen_way_does_not_end_the_thread(
     log(writer, "c")
     writer.flush()
     assert sorted(messages(tmp_path)) == ["a", "b", "c"]
+
+
+class Panic(BaseException):
+    """As stores written in Rust raise."""
+
+
+class UnprintableError(Exception):
+    def __repr__(self) -> str:
+        raise ZeroDivisionError
+
+    __str__ = __repr__
+
+
+@pytest.mark.parametrize("kind", [asyncio.CancelledError, SystemExit, Panic, UnprintableError])
+def test_whatever_a_store_raises_holds_up_no_other_type_and_the_file_is_tried_again(
+    kind: type[BaseException], writer: ObservabilityWriter, store: FaultyStorage, tmp_path: Path
+) -> None:
+    def fault(path: str) -> None:
+        if "/log/" in path:
+            raise kind
+
+    store.fault = fault
+    log(writer, "a")
+    writer.record_metric({"name": "m", "value": 1})
+    [error] = writer.flush(timeout=10).errors
+    assert error.type == "log"
+    assert type(error.error) in (kind, StorageError)
+    assert len(stored_events(tmp_path / "store", "metric")) == 1
+    store.recover()
+    wait_until(lambda: messages(tmp_path) == ["a"])
+
+
+def test_a_round_in_which_something_else_than_an_exception_is_raised_does_not_end_the_thread(
+    writer: ObservabilityWriter, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def look_after() -> float:
+        raise Panic
+
+    monkeypatch.setattr(writer._batcher.carrier.spool, "look_after", look_after)
+    log(writer, "a")
+    writer.flush(timeout=10)
+    monkeypatch.undo()
+    log(writer, "b")
+    writer.flush(timeout=10)
+    assert messages(tmp_path) == ["a", "b"]
+
+
+def test_who_is_interrupted_while_sending_in_line_hears_of_it_and_the_file_is_sent_later(
+    writer: ObservabilityWriter,
+    store: FaultyStorage,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    def interrupt(path: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(writer._batcher.carrier, "inline", True)
+    store.fault = interrupt
+    log(writer, "a")
+    with pytest.raises(KeyboardInterrupt):
+        writer.flush()
+    store.recover()
+    assert writer.flush().events_written == 1
+    assert messages(tmp_path) == ["a"]
 
 
 def test_without_a_thread_files_are_stored_in_line(

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import traceback
 import uuid
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import pytest
 from fsspec import AbstractFileSystem
 from fsspec.implementations.dirfs import DirFileSystem
@@ -16,6 +18,7 @@ from fsspec.implementations.local import LocalFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
 
 from obswriter import ConfigurationError, FileStorage, FsspecStorage, StorageError
+from obswriter.cli import main
 from obswriter.storage import destination_of, open_storage
 from obswriter_testsupport.servers import GCSServer, S3Server
 from obswriter_testsupport.storage_suite import FileStorageSuite, paths
@@ -281,6 +284,40 @@ def test_an_error_about_a_url_does_not_tell_its_password() -> None:
     with pytest.raises(ConfigurationError, match="nosuch://example/x") as caught:
         FsspecStorage.from_url("nosuch://me:hunter2@example/x")
     assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "nosuch://me:hun/hunter2@example/x",
+        "ftp://me:hunter2/@example/x",
+        "zip://a.zip::nosuch://me:hunter2@example/x",
+        "nosuch://me:p@hunter2@example/x",
+        "nosuch://example/x?token=hunter2",
+        "file://me:hunter2@example/x",
+    ],
+)
+def test_no_error_about_a_url_tells_a_password_however_it_is_written(url: str) -> None:
+    with pytest.raises(ConfigurationError, match="example/x") as caught:
+        open_storage(url)
+    assert "hunter2" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_the_command_line_tells_no_password(capfd: pytest.CaptureFixture[str]) -> None:
+    url = "nosuch://me:hunter2@example/x"
+    assert main(["ls", "--storage", url]) == main(["ls", url]) == 2
+    said = capfd.readouterr().err
+    assert said.count("example/x") == 2
+    assert "hunter2" not in said
+
+
+@pytest.mark.parametrize(
+    "root", ["/me:hunter2@example/x", "me:hunter2@example/x", "me:p@hunter2@example/x"]
+)
+def test_a_destination_has_no_credentials_wherever_the_root_has_them(root: str) -> None:
+    storage = FsspecStorage(fsspec.filesystem("memory"), root)
+    assert "example/x" in storage.destination
+    assert "hunter2" not in storage.destination
 
 
 def test_an_endpoint_of_s3_says_nothing_about_other_stores(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,6 +22,15 @@ def no_writer_yet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[N
     process.exchange(before)
 
 
+def test_no_error_tells_the_password_of_a_store(tmp_path: Path) -> None:
+    config = obswriter.configure(file_storage=f"memory://me:hunter2@{tmp_path}").config
+    with pytest.raises(AlreadyConfiguredError, match="file_storage was 'memory://") as already:
+        obswriter.configure(file_storage=f"memory://you:hunter2@{tmp_path}/b")
+    with pytest.raises(TypeError, match="takes options by name") as wrong:
+        obswriter.ObservabilityWriter(config, file_storage="memory://me:hunter2@b")
+    assert "hunter2" not in f"{already.value} {wrong.value} {config}"
+
+
 def test_without_any_setting_files_go_below_the_directory_at_the_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

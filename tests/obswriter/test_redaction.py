@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 import pytest
@@ -53,6 +53,16 @@ SECRET_NAMES = [
     "credentials",
     "jwt",
     "x-auth",
+    "token_2",
+    "api_key1",
+    "api_keys",
+    "access_tokens",
+    "ssh_key",
+    "DB_PASS",
+    "pass",
+    "passcode",
+    "bearer",
+    "PHPSESSID",
 ]
 HARMLESS_NAMES = [
     "http.route",
@@ -66,6 +76,9 @@ HARMLESS_NAMES = [
     "session.id",
     "design",
     "passenger",
+    "bypass",
+    "tests.pass",
+    "valid_tokens",
     "user.id",
 ]
 
@@ -96,9 +109,50 @@ class Login:
     password: str
 
 
+class Named(NamedTuple):
+    user: str
+    password: str
+
+
+class Model:
+    """As those of pydantic are."""
+
+    def model_dump(self) -> dict[str, str]:
+        return {"user": "ada", "password": SECRET}
+
+
+class Drawn:
+    """As those of attrs are."""
+
+    __attrs_attrs__ = fields(Login)
+
+    def __init__(self) -> None:
+        self.user, self.password = "ada", SECRET
+
+
+@dataclass
+class Connection:
+    host: str
+    handle: str = field(repr=False)
+
+
 @pytest.mark.parametrize(
     "hidden",
     [
+        {"login": Named("ada", SECRET), "password": 1},
+        {"login": Model(), "password": 1},
+        {"login": Drawn(), "password": 1},
+        {"login": Connection("localhost", SECRET), "password": 1},
+        {"token": 1, b"token": SECRET},
+        {"headers": [{"name": "Authorization", "value": SECRET}]},
+        {"attributes": [{"key": "password", "value": {"stringValue": SECRET}}]},
+        {"url.full": f"https://ada:with@{SECRET}@example.com/path?x=1"},
+        {"url.original": f"/cb?to%6ben={SECRET}"},
+        {"url.query": f"next=%2Fcb%3Ftoken%3D{SECRET}"},
+        {"urls": [f"https://ada:{SECRET}@example.com"]},
+        {"http_proxy": f"http://ada:{SECRET}@proxy:3128"},
+        {"dsn": f"postgres://ada:{SECRET}@localhost/db"},
+        {"connection_string": f"Server=h;Password={SECRET};Encrypt=yes"},
         {"user": {"login": {"password": SECRET}}},
         {"users": [{"password": SECRET}]},
         {"headers": [["accept", "*/*"], ["authorization", SECRET]]},
@@ -160,6 +214,9 @@ def test_the_callers_own_values_stay_as_they_are() -> None:
         ("X-Amz-Signature=abc&X-Amz-Date=1", f"X-Amz-Signature={REDACTED}&X-Amz-Date=1"),
         ("redis://:pw@host:6379/0", f"redis://{REDACTED}@host:6379/0"),
         ("https://example.com/a@b", "https://example.com/a@b"),
+        ("https://ada:p@ss@example.com/a@b", f"https://{REDACTED}@example.com/a@b"),
+        ("p%61ssword=x&q=a%20b", f"p%61ssword={REDACTED}&q=a%20b"),
+        ("next=/cb%3Ftoken%3Dx%26a%3D1&b=2", f"next={REDACTED}&b=2"),
         ("", ""),
     ],
 )
@@ -179,6 +236,15 @@ def test_a_callable_is_asked_about_everything_else() -> None:
     found = orjson.loads(data)["attributes"]
     assert found == {"user.name": "someone", "password": REDACTED, "nested": {"n": 1}}
     assert asked == ["user.name", "n"]
+
+
+def test_a_callable_is_asked_about_what_is_in_lists_too() -> None:
+    def redact(name: str, value: Any) -> Any:
+        return None if name == "user.email" else value
+
+    attributes = {"user.email": ["a@example.com"], "x": [{"user.email": ("b@example.com", 1)}, 2]}
+    found = orjson.loads(line(wire(attributes=attributes), Redactor(redact)))["attributes"]
+    assert found == {"user.email": [None], "x": [{"user.email": [None, None]}, 2]}
 
 
 def test_a_callable_that_fails_costs_the_value_and_not_the_event() -> None:
@@ -233,8 +299,15 @@ def test_what_is_nested_deeper_than_the_stack_has_room_for_is_left_out_whole() -
 
 @pytest.mark.parametrize(
     "query",
-    ["?=" + "a" * 200_000, "/" + "//" * 100_000, "a=" * 100_000, "?" * 200_000],
-    ids=["one name", "slashes", "names", "marks"],
+    [
+        "?=" + "a" * 200_000,
+        "/" + "//" * 100_000,
+        "a=" * 100_000,
+        "?" * 200_000,
+        "//" + "a" * 200_000,
+        "a=%25" + "25" * 100_000,
+    ],
+    ids=["one name", "slashes", "names", "marks", "a user", "escapes"],
 )
 def test_a_long_query_takes_no_long_time(query: str) -> None:
     """Quadratic, each of these would take minutes: the timeout of a test ends them."""
