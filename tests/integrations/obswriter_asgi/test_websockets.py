@@ -57,6 +57,9 @@ CONNECT = {"type": "websocket.connect"}
 
 
 async def test_a_connection_is_one_span_with_its_counts_and_sizes(captured: Captured) -> None:
+    """getsentry/sentry-python#4293: fix(integrations): ASGI integration not capture transactions
+    in Websocket, whose scope has no method.
+    """
     said_twice = said(text="grüß"), said(bytes=b"12345", text=None)
     sent = await converse(echo, CONNECT, *said_twice, closed(1000))
     assert sent == [ACCEPT, *({**message, "type": "websocket.send"} for message in said_twice)]

@@ -62,6 +62,9 @@ def server_span(captured: Captured) -> dict[str, Any]:
 
 
 def test_the_span_ends_with_the_last_byte(wsgi_site: Any, captured: Captured) -> None:
+    """open-telemetry/opentelemetry-python-contrib#4681: Django Instrumentation: Spans close
+    prematurely for StreamingHttpResponse.
+    """
     serve(wsgi_site, numbers)
     response = begin()
     chunks = iter(response)
@@ -76,6 +79,9 @@ def test_the_span_ends_with_the_last_byte(wsgi_site: Any, captured: Captured) ->
 def test_what_is_recorded_while_streaming_belongs_to_the_request(
     site: Any, captured: Captured
 ) -> None:
+    """getsentry/sentry-python#3736: Django StreamingHttpResponse View not working as expected: its
+    spans had another trace.
+    """
     serve(site, numbers_async if site.asynchronous else numbers)
     assert site.get("/").body == b"012"
     server = server_span(captured)
@@ -210,6 +216,9 @@ async def test_a_client_that_goes_away_ends_the_span(asgi_site: Any, captured: C
 async def test_a_client_that_goes_away_before_the_answer_ends_both_spans(
     asgi_site: Any, captured: Captured
 ) -> None:
+    """open-telemetry/opentelemetry-python-contrib#4102: django: handle cancelled requests more
+    cleanly.
+    """
     waiting = asyncio.Event()
 
     async def view(request: Any) -> Any:
