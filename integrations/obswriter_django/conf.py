@@ -13,7 +13,7 @@ from obswriter_http import HttpOptions
 
 WEB_KEYS: Final = (
     "EXCLUDE", "REQUEST_HEADERS", "RESPONSE_HEADERS", "TRUSTED_PROXIES", "ON_REQUEST",
-    "ON_RESPONSE", "METRICS", "TRACERESPONSE",
+    "ON_RESPONSE", "METRICS", "TRACERESPONSE", "USER_ID",
 )  # fmt: skip
 """What the middleware understands beside the writer's options."""
 

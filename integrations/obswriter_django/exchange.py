@@ -21,7 +21,7 @@ from obswriter.propagation import (
 from obswriter_http import HttpOptions, RequestMetrics, name_method
 from obswriter_http.options import call_hook
 
-from .attributes import request_attributes, route_of, view_names
+from .attributes import request_attributes, route_of, user_id, view_names
 from .conf import conf
 from .database import count_queries
 from .streaming import follow
@@ -148,6 +148,8 @@ class Exchange:
         options = self._options
         if options.traceresponse and (ids := format_traceparent(span)):
             response["traceresponse"] = ids
+        if options.user_id and (user := user_id(self._request)):
+            span.set_attribute("user.id", user)
         if options.response_headers:
             span.set_attributes(options.response_headers.capture("response", response.items()))
         if options.on_response is not None:
