@@ -189,3 +189,10 @@ def test_the_client_that_vanishes_is_no_error_of_the_server(captured: Captured) 
     span = captured.one("span")
     assert (span["status"], span.get("events")) == ("unset", None)
     assert span["attributes"]["obswriter.client_disconnected"] is True
+
+
+async def test_the_trace_is_named_in_the_handshake_on_request(captured: Captured) -> None:
+    accept, *_ = await converse(echo, CONNECT, closed(1000), traceresponse=True)
+    server = captured.one("span")
+    value = f"00-{server['traceId']}-{server['id']}-03"
+    assert accept["headers"] == [(b"traceresponse", value.encode())]
