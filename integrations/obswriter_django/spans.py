@@ -32,13 +32,13 @@ def watch_spans() -> None:
     """Do as the settings say."""
     for backend in {type(cache) for cache in caches.all(initialized_only=False)}:
         for name in _OPERATIONS:
-            _replace(backend, name, conf.wants("CACHE"), _cached)
-    _replace(template.Template, "_render", conf.wants("TEMPLATES"), _rendered)
-    _replace(BaseCommand, "execute", conf.wants("COMMANDS"), _commanded)
+            replace(backend, name, conf.wants("CACHE"), _cached)
+    replace(template.Template, "_render", conf.wants("TEMPLATES"), _rendered)
+    replace(BaseCommand, "execute", conf.wants("COMMANDS"), _commanded)
 
 
-def _replace(kind: type, name: str, wanted: bool, wrapping: Callable[[Any], Any]) -> None:
-    """Wrap a method of a class, or put its own back."""
+def replace(kind: Any, name: str, wanted: bool, wrapping: Callable[[Any], Any]) -> None:
+    """Wrap a method of a class, or a function of a module, or put its own back."""
     method = getattr(kind, name)
     original = getattr(method, "_obswriter_original", None)
     if wanted and original is None:

@@ -33,8 +33,8 @@ USUAL = [
 CONTRIB = "admin auth contenttypes sessions messages staticfiles"
 EVERYTHING = {
     "DB": True, "DB_PARAMETERS": True, "DB_SLOW_MS": 0, "CACHE": True, "TEMPLATES": True,
-    "METRICS": True, "REQUEST_HEADERS": ["*"], "RESPONSE_HEADERS": ["*"],
-    "TRUSTED_PROXIES": ["127.0.0.1"],
+    "MIDDLEWARE": True, "SIGNALS": True, "METRICS": True, "USER_ID": True,
+    "REQUEST_HEADERS": ["*"], "RESPONSE_HEADERS": ["*"], "TRUSTED_PROXIES": ["127.0.0.1"],
 }  # fmt: skip
 FORM = """<form action="{% url 'polls:vote' question.id %}" method="post">
 {% csrf_token %}{{ error }}
