@@ -13,6 +13,7 @@ from obswriter_testsupport.asgi import call
 from obswriter_testsupport.unchanged import EVERYTHING, Asked, get, same
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from obswriter.testing import Captured
@@ -43,6 +44,23 @@ def steady(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{**each, "body": re.sub(shown, b"", each.get("body", b""))} for each in messages]
 
 
+@pytest.fixture(autouse=True)
+def closed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Close what the applications leave to the end of the process."""
+    connections: list[sqlite3.Connection] = []
+    connect = sqlite3.connect
+
+    def connect_and_note(*args: Any, **kwargs: Any) -> sqlite3.Connection:
+        connections.append(connect(*args, **kwargs))
+        return connections[-1]
+
+    monkeypatch.setattr(sqlite3, "connect", connect_and_note)
+    monkeypatch.setattr(sqlite3.dbapi2, "connect", connect_and_note)
+    yield
+    for connection in connections:
+        connection.close()
+
+
 async def test_datasette(
     tmp_path: Path, captured: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -54,7 +72,6 @@ async def test_datasette(
     with sqlite3.connect(tmp_path / "shop.db") as database:
         database.execute("create table tea (id integer primary key, name text)")
         database.executemany("insert into tea (name) values (?)", [(tea,) for tea in TEAS])
-    database.close()
     datasette = app_module.Datasette([str(tmp_path / "shop.db")], settings={"num_sql_threads": 0})
     await datasette.invoke_startup()
     app = datasette.app()
@@ -114,5 +131,6 @@ ADMIN: list[Asked] = [
 def test_sqladmin(captured: Captured) -> None:
     """A whole application of Starlette, mounted in another, with forms, a database and files."""
     pytest.importorskip("sqladmin")
+    pytest.importorskip("greenlet", reason="SQLAlchemy works with asyncio through greenlet")
     statuses = same(admin, ADMIN, captured)
     assert statuses == [307, 200, 200, 200, 200, 200, 302, 302, 200, 200, 404, 200, 404]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 pytest.importorskip("starlette")
-pytest.importorskip("multipart", reason="python-multipart reads forms")
+pytest.importorskip("python_multipart", reason="python-multipart reads forms")
 
 from starlette.applications import Starlette
 from starlette.background import BackgroundTask
