@@ -1,6 +1,6 @@
 """Visits the site with the middleware and without it; prints what is not the same, as JSON.
 
-python -m obswriter_testsupport.polls.visit wsgi|asgi
+python -m obswriter_testsupport.polls.visit
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import logging
 import random
-import sys
 import warnings
 from importlib.util import find_spec
 from typing import Any
@@ -181,33 +180,34 @@ def visit(server: str) -> list[Any]:
     return found
 
 
-def main() -> None:
-    """Print the statuses, what differs, and the names of the spans."""
-    from obswriter.testing import capture
-
-    set_up()
-    logging.disable()
-    # Django's own, where a file is served by an asynchronous server.
-    warnings.filterwarnings("ignore", "StreamingHttpResponse must consume synchronous")
-    [server] = sys.argv[1:]
-    plain = visit(server)
+def compare(server: str) -> dict[str, Any]:
+    """Return the statuses, what differs, and the names of the spans."""
     from django.test import override_settings
 
+    from obswriter.testing import capture
+
+    plain = visit(server)
     with (
         capture() as captured,
         override_settings(MIDDLEWARE=[OURS, *USUAL], OBSWRITER=EVERYTHING),
     ):
         observed = visit(server)
         spans = captured.events("span")
-    different = [pair for pair in zip(plain, observed, strict=True) if pair[0] != pair[1]]
-    told = {
+    return {
         "statuses": {asked: status for asked, status, *_ in plain},
         "visits": len(plain),
-        "different": different,
+        "different": [pair for pair in zip(plain, observed, strict=True) if pair[0] != pair[1]],
         "servers": [span["name"] for span in spans if span["spanKind"] == "server"],
         "others": sorted({span["name"].split()[0] for span in spans}),
     }
-    print(json.dumps(told))
+
+
+def main() -> None:
+    set_up()
+    logging.disable()
+    # Django's own, where a file is served by an asynchronous server.
+    warnings.filterwarnings("ignore", "StreamingHttpResponse must consume synchronous")
+    print(json.dumps({server: compare(server) for server in ("wsgi", "asgi")}))
 
 
 if __name__ == "__main__":
