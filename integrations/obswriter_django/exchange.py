@@ -24,7 +24,7 @@ from obswriter_http.options import call_hook
 from .attributes import request_attributes, route_of, user_id, view_names
 from .conf import conf
 from .database import count_queries
-from .streaming import follow
+from .streaming import follow, note_disconnect
 
 if TYPE_CHECKING:
     from obswriter_http.requests import MeasuredRequest
@@ -196,6 +196,7 @@ class Exchange:
             self.fail(error)
             self._mark(span, type_name(error))
             error = None
+        note_disconnect(span, error)
         span.__exit__(None if error is None else type(error), error, None)
 
 
