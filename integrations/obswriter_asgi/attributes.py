@@ -102,6 +102,16 @@ def as_text(headers: Headers) -> Iterator[tuple[str, str]]:
         yield name.decode("latin-1"), value.decode("latin-1")
 
 
+def user_id(user: Any) -> str | None:
+    """Return who an authenticated user is: the identity, or for want of one the name."""
+    if not getattr(user, "is_authenticated", False):
+        return None
+    try:
+        return str(user.identity)
+    except (AttributeError, NotImplementedError):
+        return str(user.display_name)
+
+
 def name_endpoint(endpoint: Any) -> tuple[str, str]:
     """Return an endpoint's short name, and its qualified one with its module."""
     while isinstance(endpoint, functools.partial):

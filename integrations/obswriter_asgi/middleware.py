@@ -40,6 +40,8 @@ class ObservabilityMiddleware:
     that begins the response; what they raise is logged.
     *metrics*: record ``http.server.request.duration`` and ``http.server.active_requests``.
     *traceresponse*: answer with the trace's ids in a ``traceresponse`` header.
+    *user_id*: record ``user.id`` where the scope has an authenticated user, as Starlette puts it.
+    *streaming*: a span for what is done between the first part of a response and its last.
     *websocket_messages*: a span for what is done about each message of a WebSocket.
 
     Raises ``TypeError`` or ``ValueError`` for options that cannot work.
@@ -58,6 +60,8 @@ class ObservabilityMiddleware:
         on_response: Hook | None = None,
         metrics: bool = False,
         traceresponse: bool = False,
+        user_id: bool = False,
+        streaming: bool = False,
         websocket_messages: bool = False,
     ) -> None:
         self.app = app
@@ -71,9 +75,11 @@ class ObservabilityMiddleware:
             on_response=on_response,
             metrics=metrics,
             traceresponse=traceresponse,
+            user_id=user_id,
         )
         self._metrics = RequestMetrics() if metrics else None
-        self._websocket_messages = websocket_messages
+        self._streaming = _check_switch("streaming", streaming)
+        self._websocket_messages = _check_switch("websocket_messages", websocket_messages)
         observe_background_tasks()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -101,7 +107,7 @@ class ObservabilityMiddleware:
                 return None
             parts = scope, receive, send, self._options, self._metrics
             if scope["type"] == "http":
-                return ObservedRequest(*parts)
+                return ObservedRequest(self._streaming, *parts)
             return ObservedConnection(self._websocket_messages, *parts)
         except Exception as error:
             note_failure(error)
@@ -131,6 +137,12 @@ class ObservabilityMiddleware:
         except Exception:  # no asyncio here, or no threads any more
             with suppress(Exception):
                 obswriter.flush(self._flush_timeout)
+
+
+def _check_switch(name: str, value: object) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError(f"{name} must be True or False; got {value!r}")
+    return value
 
 
 def _check_timeout(name: str, value: object) -> float:

@@ -10,7 +10,7 @@ from obswriter.propagation import format_traceparent
 from obswriter_http import HttpOptions, RequestMetrics, name_method
 from obswriter_http.options import call_hook
 
-from .attributes import as_text, describe_request, find_baggage, find_caller
+from .attributes import as_text, describe_request, find_baggage, find_caller, user_id
 from .scope import WatchedScope
 from .trail import Trail
 from .types import Message, Receive, Scope, Send
@@ -126,6 +126,8 @@ class Observed:
         try:
             self._set_route()
             self._conclude(error)
+            if self._options.user_id and (user := user_id(self.scope.get("user"))):
+                self._server.set_attribute("user.id", user)
         except Exception as failure:
             note_failure(failure)
         try:

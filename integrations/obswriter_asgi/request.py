@@ -17,11 +17,20 @@ class ObservedRequest(Observed):
 
     The spans' clocks stop at the last byte of the response; they are recorded when the
     application returns, for an exception may still come out of it.
+
+    With *stream_spans*, what is done between the first part of a response and its last is a span
+    of its own.
     """
 
-    __slots__ = ("_complete", "_endpoint", "_responding_since", "_status", "_trailers")
+    __slots__ = (
+        "_complete", "_endpoint", "_parts", "_responding_since", "_status", "_stream",
+        "_stream_spans", "_trailers",
+    )  # fmt: skip
 
-    def __init__(self, *arguments: Any) -> None:
+    def __init__(self, stream_spans: bool, *arguments: Any) -> None:
+        self._stream_spans = stream_spans
+        self._stream: LiveSpan | None = None
+        self._parts = 0
         self._endpoint: LiveSpan | None = None
         self._status = 0  # until the response begins
         self._trailers = self._complete = False
@@ -60,6 +69,7 @@ class ObservedRequest(Observed):
         if kind == "http.response.trailers":
             return not message.get("more_trailers", False)
         if kind == "http.response.body" or kind == "http.response.zerocopysend":
+            self._parts += 1
             if message.get("more_body", False):
                 self._note_first_byte()
                 return False
@@ -73,9 +83,18 @@ class ObservedRequest(Observed):
             seconds = perf_counter() - self._responding_since
             self._server.set_attribute("obswriter.time_to_first_byte", seconds)
             self._responding_since = 0.0
+            if self._stream_spans:
+                self._stream = obswriter.span("stream").__enter__()
+
+    def _leave_stream(self, error: BaseException | None) -> None:
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            stream.set_attribute("obswriter.stream.parts", self._parts)
+            leave(stream, error)
 
     def _stop_clocks(self) -> None:
         self._complete = True
+        self._leave_stream(None)
         if self._endpoint is not None:
             self._endpoint.stop_clock()
         self._server.stop_clock()
@@ -93,6 +112,7 @@ class ObservedRequest(Observed):
         if isinstance(error, Exception):
             self._set_error(error)
             error = None  # the event is the server span's
+        self._leave_stream(error)
         if self._endpoint is not None:
             leave(self._endpoint, error)
 
@@ -101,6 +121,9 @@ class ObservedRequest(Observed):
         self._say("error.type", kind)
         if not self._status:  # whoever is outside answers for the application
             self._say("http.response.status_code", 500)
+        if self._stream is not None:
+            self._stream.set_status("error")
+            self._stream.set_attribute("error.type", kind)
         # What fails after a good response is not the endpoint, but a task it left behind.
         if self._endpoint is not None and (self._status >= 500 or not self._complete):
             self._endpoint.set_status("error")

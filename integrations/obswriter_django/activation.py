@@ -10,6 +10,7 @@ import obswriter
 from .checks import OWN_FAULT, check_settings
 from .conf import CELERY, celery_options, conf
 from .database import watch_connections
+from .layers import watch_layers
 from .middleware import note_unhandled_exception
 from .spans import watch_spans
 
@@ -25,6 +26,7 @@ def activate() -> str:
     setting_changed.connect(_follow_settings, dispatch_uid=__name__)
     watch_connections()
     watch_spans()
+    watch_layers()
     if celery := conf.wants(CELERY):
         import obswriter_celery
 
@@ -55,6 +57,7 @@ def _follow_settings(*, setting: str, **kwargs: object) -> None:
     if setting == "OBSWRITER":
         watch_connections()
         watch_spans()
+        watch_layers()
 
 
 def _record_nothing() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from django.http import HttpRequest
 from django.http.request import split_domain_port
 from django.urls import ResolverMatch
+from django.utils.functional import LazyObject
 
 from obswriter_http import PORTS, TrustedProxies, method_attributes, split_host
 
@@ -64,6 +65,14 @@ def _protocol_version(request: HttpRequest) -> str | None:
         version: str | None = scope.get("http_version")
         return version
     return str(request.META.get("SERVER_PROTOCOL", "")).partition("/")[2]
+
+
+def user_id(request: HttpRequest) -> str | None:
+    """Return whose request it is, if somebody has asked for that: to ask would be a query."""
+    known = vars(request)
+    user = known.get("_cached_user") or known.get("_acached_user") or known.get("user")
+    found = None if isinstance(user, LazyObject) else getattr(user, "pk", None)
+    return None if found is None else str(found)
 
 
 def route_of(match: ResolverMatch, root: str) -> str:

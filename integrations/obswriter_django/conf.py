@@ -13,12 +13,15 @@ from obswriter_http import HttpOptions
 
 WEB_KEYS: Final = (
     "EXCLUDE", "REQUEST_HEADERS", "RESPONSE_HEADERS", "TRUSTED_PROXIES", "ON_REQUEST",
-    "ON_RESPONSE", "METRICS", "TRACERESPONSE",
+    "ON_RESPONSE", "METRICS", "TRACERESPONSE", "USER_ID",
 )  # fmt: skip
 """What the middleware understands beside the writer's options."""
 
-SWITCHES: Final = ("DB", "DB_PARAMETERS", "CACHE", "TEMPLATES", "COMMANDS")
-"""What is recorded on request: spans of queries, with parameters, of the cache and of templates.
+SWITCHES: Final = (
+    "DB", "DB_PARAMETERS", "CACHE", "TEMPLATES", "MIDDLEWARE", "SIGNALS", "COMMANDS",
+)  # fmt: skip
+"""What is recorded on request: spans of queries, with parameters, of the cache, of templates, of
+middleware and of signals' receivers.
 ``COMMANDS``: management commands as traces, which is on by default."""
 
 SLOW: Final = "DB_SLOW_MS"

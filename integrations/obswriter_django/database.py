@@ -62,7 +62,8 @@ def count_queries() -> None:
 
 
 def _execute(execute: Execute, sql: str, params: Any, many: bool, details: dict[str, Any]) -> Any:
-    attributes = {**_server(details["connection"]), **_query(sql, params, many)}
+    text = sql if isinstance(sql, str) else _compose(sql, details.get("cursor"))
+    attributes = {**_server(details["connection"]), **_query(text, params, many)}
     with obswriter.span(_name(attributes), kind="client", attributes=attributes) as span:
         began = perf_counter()
         result = execute(sql, params, many, details)
@@ -79,8 +80,19 @@ def _name(attributes: dict[str, Any]) -> str:
     return f"{attributes['db.operation.name']} {target}".rstrip()
 
 
-def _query(sql: str, params: Any, many: bool) -> dict[str, Any]:
-    text = str(sql)
+def _compose(sql: Any, cursor: Any) -> str:
+    """Return the text of psycopg's composed SQL, whose literals are parameters like others."""
+    if isinstance(sql, bytes):
+        return sql.decode(errors="replace")
+    if type(sql).__name__ == "Composed":
+        return "".join(_compose(part, cursor) for part in sql)
+    try:
+        return "%s" if type(sql).__name__ == "Literal" else str(sql.as_string(cursor.cursor))
+    except Exception:  # what else a driver may take for a statement
+        return type(sql).__name__
+
+
+def _query(text: str, params: Any, many: bool) -> dict[str, Any]:
     operation, table = _summarize(text)
     found: dict[str, Any] = {"db.operation.name": operation, "db.query.text": text}
     if table:

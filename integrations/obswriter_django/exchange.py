@@ -21,10 +21,10 @@ from obswriter.propagation import (
 from obswriter_http import HttpOptions, RequestMetrics, name_method
 from obswriter_http.options import call_hook
 
-from .attributes import request_attributes, route_of, view_names
+from .attributes import request_attributes, route_of, user_id, view_names
 from .conf import conf
 from .database import count_queries
-from .streaming import follow
+from .streaming import follow, note_disconnect
 
 if TYPE_CHECKING:
     from obswriter_http.requests import MeasuredRequest
@@ -148,6 +148,8 @@ class Exchange:
         options = self._options
         if options.traceresponse and (ids := format_traceparent(span)):
             response["traceresponse"] = ids
+        if options.user_id and (user := user_id(self._request)):
+            span.set_attribute("user.id", user)
         if options.response_headers:
             span.set_attributes(options.response_headers.capture("response", response.items()))
         if options.on_response is not None:
@@ -194,6 +196,7 @@ class Exchange:
             self.fail(error)
             self._mark(span, type_name(error))
             error = None
+        note_disconnect(span, error)
         span.__exit__(None if error is None else type(error), error, None)
 
 

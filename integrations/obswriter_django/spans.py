@@ -14,7 +14,7 @@ from django.core.management.base import BaseCommand
 from django.template import base as template
 
 import obswriter
-from obswriter import context
+from obswriter import LiveSpan, context
 
 from .conf import conf
 
@@ -32,13 +32,13 @@ def watch_spans() -> None:
     """Do as the settings say."""
     for backend in {type(cache) for cache in caches.all(initialized_only=False)}:
         for name in _OPERATIONS:
-            _replace(backend, name, conf.wants("CACHE"), _cached)
-    _replace(template.Template, "_render", conf.wants("TEMPLATES"), _rendered)
-    _replace(BaseCommand, "execute", conf.wants("COMMANDS"), _commanded)
+            replace(backend, name, conf.wants("CACHE"), _cached)
+    replace(template.Template, "_render", conf.wants("TEMPLATES"), _rendered)
+    replace(BaseCommand, "execute", conf.wants("COMMANDS"), _commanded)
 
 
-def _replace(kind: type, name: str, wanted: bool, wrapping: Callable[[Any], Any]) -> None:
-    """Wrap a method of a class, or put its own back."""
+def replace(kind: Any, name: str, wanted: bool, wrapping: Callable[[Any], Any]) -> None:
+    """Wrap a method of a class, or a function of a module, or put its own back."""
     method = getattr(kind, name)
     original = getattr(method, "_obswriter_original", None)
     if wanted and original is None:
@@ -60,15 +60,34 @@ def _cached(method: Any) -> Any:
         keys = kwargs.get("key", kwargs.get("keys", args[0] if args else None))
         attributes = {"obswriter.cache.operation": name, "obswriter.cache.key": _shape(keys)}
         with obswriter.span(f"cache {name}", kind="client", attributes=attributes) as span:
-            found = method(self, *args, **kwargs)
             if name == "get":
-                default = kwargs.get("default", args[1] if len(args) > 1 else None)
-                span.set_attribute("obswriter.cache.hit", found is not default)
-            elif name == "get_many":
+                return _got(method, self, args, kwargs, span)
+            found = method(self, *args, **kwargs)
+            if name == "get_many":
                 span.set_attribute("obswriter.cache.hits", len(found))
             return found
 
     return observed
+
+
+def _got(
+    method: Any, cache: BaseCache, args: tuple[Any, ...], kwargs: dict[str, Any], span: LiveSpan
+) -> Any:
+    """Get a value; where a default is given, it may be cached as well: only a stand-in is not."""
+    default = missing = None
+    if len(args) > 1:
+        default, missing = args[1], _Missing()
+        args = args[0], missing, *args[2:]
+    elif "default" in kwargs:
+        default, missing = kwargs["default"], _Missing()
+        kwargs = {**kwargs, "default": missing}
+    found = method(cache, *args, **kwargs)
+    span.set_attribute("obswriter.cache.hit", found is not missing)
+    return default if found is missing else found
+
+
+class _Missing:
+    """What no cache has."""
 
 
 def _shape(keys: Any) -> Any:

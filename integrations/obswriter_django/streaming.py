@@ -28,6 +28,12 @@ def follow(
     span.suspend()
 
 
+def note_disconnect(span: obswriter.LiveSpan, error: BaseException | None) -> None:
+    """Say that the client went away: Django cancels the request then, or a stream is closed."""
+    if isinstance(error, GeneratorExit) or type(error).__name__ == "CancelledError":
+        span.set_attribute("obswriter.client_disconnected", value=True)
+
+
 def _closing(
     close: Callable[[], None],
     span: obswriter.LiveSpan,
@@ -41,6 +47,7 @@ def _closing(
         try:
             close()
         finally:
+            note_disconnect(span, early)
             span.__exit__(None if early is None else type(early), early, None)
             closed()
 
@@ -68,6 +75,7 @@ class _Chunks:
         elif isinstance(error, StopIteration | StopAsyncIteration):
             self._span.__exit__(None, None, None)
         else:
+            note_disconnect(self._span, error)
             self._span.__exit__(kind, error, traceback)
 
 

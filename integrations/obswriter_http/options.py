@@ -103,6 +103,7 @@ class HttpOptions:
     ``on_request``, ``on_response``: called with the server span, and what the adapter says.
     ``metrics``: record ``http.server.request.duration`` and ``http.server.active_requests``.
     ``traceresponse``: answer with the trace's ids in a ``traceresponse`` header.
+    ``user_id``: record ``user.id`` where the application has asked who the user is.
     """
 
     exclude: Paths
@@ -113,6 +114,7 @@ class HttpOptions:
     on_response: Hook | None
     metrics: bool
     traceresponse: bool
+    user_id: bool
 
     @classmethod
     def check(cls, naming: Callable[[str], str] = str, **given: Any) -> "HttpOptions":
@@ -123,7 +125,7 @@ class HttpOptions:
         for name in ("on_request", "on_response"):
             if given.get(name) is not None and not callable(given[name]):
                 raise TypeError(f"{naming(name)} must be callable; got {given[name]!r}")
-        for name in ("metrics", "traceresponse"):
+        for name in ("metrics", "traceresponse", "user_id"):
             if not isinstance(given.get(name, False), bool):
                 raise TypeError(f"{naming(name)} must be True or False; got {given[name]!r}")
 
@@ -140,6 +142,7 @@ class HttpOptions:
             on_response=given.get("on_response"),
             metrics=given.get("metrics", False),
             traceresponse=given.get("traceresponse", False),
+            user_id=given.get("user_id", False),
         )
 
 

@@ -9,7 +9,7 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import obswriter
@@ -127,11 +127,25 @@ def test_what_is_set_is_carried_from_then_on_and_below(captured: Captured) -> No
     assert carrier["baggage"] == "only=inside,tenant=acme,user=17"
 
 
+@settings(deadline=None)  # each example opens a writer
 @given(value=st.text(max_size=50))
 def test_any_value_arrives_as_it_was(value: str) -> None:
     with capture(), obswriter.span("request"):
         set_baggage("key", value)
         assert get_baggage() == {"key": value}
+
+
+def test_a_plus_is_a_plus_and_a_space_is_encoded(captured: Captured) -> None:
+    """open-telemetry/opentelemetry-python#5567: W3C Baggage propagator uses form encoding instead
+    of percent encoding.
+    """
+    caller = extract({"traceparent": PARENT, "baggage": "key=a+b"})
+    with obswriter.span("request", parent=caller):
+        assert get_baggage() == {"key": "a+b"}
+        set_baggage("other", "a b")
+        carrier: dict[str, str] = {}
+        inject(carrier)
+    assert carrier["baggage"] == "other=a%20b,key=a+b"
 
 
 def test_a_value_that_no_encoding_can_carry_goes_as_a_question_mark(captured: Captured) -> None:

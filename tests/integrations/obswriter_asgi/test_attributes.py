@@ -81,6 +81,9 @@ async def test_without_a_host_header_the_server_is_the_socket(captured: Captured
 
 
 async def test_a_unix_socket_has_no_port(captured: Captured) -> None:
+    """open-telemetry/opentelemetry-python-contrib#532: Problem with using domain socket as bind
+    address.
+    """
     attributes = await attributes_of(captured, server=("/run/app.sock", None), client=("", 0))
     assert attributes["server.address"] == "/run/app.sock"
     assert "server.port" not in attributes

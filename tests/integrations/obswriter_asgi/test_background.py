@@ -47,6 +47,7 @@ def shop(*tasks: Any) -> ObservabilityMiddleware:
 
 
 async def test_each_task_is_a_span_below_the_endpoint(captured: Captured) -> None:
+    """getsentry/sentry-python#1473: [FastAPI] Background Tasks."""
     await call(shop(BackgroundTask(send_receipt), BackgroundTask(print_label)))
     order = captured.one("span", name="order")
     for task, message in ((send_receipt, "receipt"), (print_label, "label")):

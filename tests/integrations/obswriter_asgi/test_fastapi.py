@@ -112,6 +112,9 @@ def test_starlettes_routes_and_mounts_in_an_included_router_get_its_prefix(
 
 
 def test_a_sub_application_adds_its_mount(captured: Captured) -> None:
+    """open-telemetry/opentelemetry-python-contrib#2891: Implement full http.route setting for
+    FastAPI sub applications.
+    """
     app, sub = observed(), FastAPI()
     router = APIRouter(prefix="/shelf")
 

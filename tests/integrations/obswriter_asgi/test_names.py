@@ -88,6 +88,9 @@ def test_a_head_request_keeps_its_method(captured: Captured) -> None:
 
 
 def test_without_a_route_the_name_is_the_method(captured: Captured) -> None:
+    """open-telemetry/opentelemetry-python-contrib#2650: fix(instrumentation-asgi): remove high
+    cardinal path from span name.
+    """
     assert ask(observed(Route("/items", list_items)), "/users/123456") == 404
     assert server_names(captured) == ("GET", None)
     assert endpoint_names(captured) == []
@@ -213,6 +216,9 @@ def test_a_host_route_adds_nothing(captured: Captured) -> None:
 def test_an_application_mounted_with_the_middleware_too_is_observed_once(
     captured: Captured,
 ) -> None:
+    """getsentry/sentry-python#1841: Fix middleware being patched multiple times when using
+    FastAPI.
+    """
     inner = observed(Route("/items", list_items))
     ask(observed(Mount("/v1", app=inner)), "/v1/items")
     assert server_names(captured) == ("GET /v1/items", "/v1/items")

@@ -133,6 +133,10 @@ async def test_requests_are_measured_on_request(captured: Captured) -> None:
 
 
 async def test_active_requests_never_leak(captured: Captured) -> None:
+    """open-telemetry/opentelemetry-python-contrib#4431: Flask instrumentation:
+    http.server.active_requests gauge leaks on exception (missing try/finally).
+    """
+
     async def fail(scope: Any, receive: Any, send: Any) -> None:
         raise BaseException("such as a cancellation")
 

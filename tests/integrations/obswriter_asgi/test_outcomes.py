@@ -167,6 +167,10 @@ def test_an_exception_after_the_response_is_recorded_too(captured: Captured, pla
 
 
 def test_a_background_task_does_not_lengthen_the_request(captured: Captured) -> None:
+    """open-telemetry/opentelemetry-python-contrib#1684: Exclude background tasks from request
+    duration in ASGI middleware.
+    """
+
     def task() -> None:
         obswriter.log("info", "task begins")
 

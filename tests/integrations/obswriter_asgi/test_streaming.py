@@ -9,7 +9,7 @@ import pytest
 
 import obswriter
 from obswriter_asgi import ObservabilityMiddleware
-from obswriter_testsupport.asgi import call
+from obswriter_testsupport.asgi import answer, call
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -91,3 +91,25 @@ async def test_the_clock_stops_when_the_last_message_is_sent(
 async def test_a_response_that_is_never_finished_ends_with_the_call(captured: Captured) -> None:
     await send_and_log([{"type": "http.response.body", "body": b"x", "more_body": True}], False)
     assert captured.one("log", message="after")["timestamp"] <= captured.one("span")["endTime"]
+
+
+EXTENSIONS = [
+    {"type": "http.response.early_hint", "links": [b"</style.css>; rel=preload"]},
+    {"type": "http.response.push", "path": "/style.css", "headers": []},
+    {"type": "http.response.debug", "info": {"template": "page.html"}},
+]
+
+
+@pytest.mark.parametrize("message", EXTENSIONS, ids=lambda message: message["type"])
+async def test_messages_of_extensions_pass_and_end_nothing(
+    captured: Captured, message: dict[str, Any]
+) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send(message)
+        await answer(send)
+        obswriter.log("info", "after")
+
+    assert (await call(ObservabilityMiddleware(app)))[0] is message
+    span = captured.one("span")
+    assert span["attributes"]["http.response.status_code"] == 200
+    assert span["endTime"] <= captured.one("log")["timestamp"]

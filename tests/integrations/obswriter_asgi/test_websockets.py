@@ -57,6 +57,9 @@ CONNECT = {"type": "websocket.connect"}
 
 
 async def test_a_connection_is_one_span_with_its_counts_and_sizes(captured: Captured) -> None:
+    """getsentry/sentry-python#4293: fix(integrations): ASGI integration not capture transactions
+    in Websocket, whose scope has no method.
+    """
     said_twice = said(text="grüß"), said(bytes=b"12345", text=None)
     sent = await converse(echo, CONNECT, *said_twice, closed(1000))
     assert sent == [ACCEPT, *({**message, "type": "websocket.send"} for message in said_twice)]
@@ -186,3 +189,10 @@ def test_the_client_that_vanishes_is_no_error_of_the_server(captured: Captured) 
     span = captured.one("span")
     assert (span["status"], span.get("events")) == ("unset", None)
     assert span["attributes"]["obswriter.client_disconnected"] is True
+
+
+async def test_the_trace_is_named_in_the_handshake_on_request(captured: Captured) -> None:
+    accept, *_ = await converse(echo, CONNECT, closed(1000), traceresponse=True)
+    server = captured.one("span")
+    value = f"00-{server['traceId']}-{server['id']}-03"
+    assert accept["headers"] == [(b"traceresponse", value.encode())]

@@ -434,6 +434,9 @@ def test_while_the_writer_is_disabled_requests_pass(site: Any, monkeypatch: Any)
 def test_neither_the_user_nor_the_session_nor_the_body_is_touched(
     wsgi_site: Any, captured: Captured, rf: Any
 ) -> None:
+    """scoutapp/scout_apm_python#544: scout breaks caching for django: who looks at the user makes
+    every response vary by cookie.
+    """
     wsgi_site.has(path("", ok))
 
     class Touchy:

@@ -62,6 +62,9 @@ def server_span(captured: Captured) -> dict[str, Any]:
 
 
 def test_the_span_ends_with_the_last_byte(wsgi_site: Any, captured: Captured) -> None:
+    """open-telemetry/opentelemetry-python-contrib#4681: Django Instrumentation: Spans close
+    prematurely for StreamingHttpResponse.
+    """
     serve(wsgi_site, numbers)
     response = begin()
     chunks = iter(response)
@@ -76,6 +79,9 @@ def test_the_span_ends_with_the_last_byte(wsgi_site: Any, captured: Captured) ->
 def test_what_is_recorded_while_streaming_belongs_to_the_request(
     site: Any, captured: Captured
 ) -> None:
+    """getsentry/sentry-python#3736: Django StreamingHttpResponse View not working as expected: its
+    spans had another trace.
+    """
     serve(site, numbers_async if site.asynchronous else numbers)
     assert site.get("/").body == b"012"
     server = server_span(captured)
@@ -130,6 +136,7 @@ def test_a_stream_that_is_closed_early_says_so(
     server = server_span(captured)
     assert server["status"] == "unset"
     assert server["attributes"]["obswriter.ended_by"] == "GeneratorExit"
+    assert server["attributes"]["obswriter.client_disconnected"] is True
     assert [span.id for span in cleaned_up] == [server["id"]] * read
 
 
@@ -164,7 +171,9 @@ def test_a_file_keeps_the_servers_sendfile_and_ends_when_closed(
     assert wrapped.file.read() == b"contents"
     assert captured.events("span", name="GET /") == []
     wrapped.file.close()
-    assert "obswriter.ended_by" not in server_span(captured)["attributes"]
+    assert not {"obswriter.ended_by", "obswriter.client_disconnected"} & set(
+        server_span(captured)["attributes"]
+    )
 
 
 async def run_asgi(receive: Any, send: Any) -> None:
@@ -202,6 +211,7 @@ async def test_a_client_that_goes_away_ends_the_span(asgi_site: Any, captured: C
     await run_asgi(receive, send)
     server = server_span(captured)
     assert server["attributes"]["obswriter.ended_by"] == "asyncio.exceptions.CancelledError"
+    assert server["attributes"]["obswriter.client_disconnected"] is True
     assert server["attributes"]["network.protocol.version"] == "2"
     assert server["status"] == "unset"
     assert context.current() is None
@@ -210,6 +220,9 @@ async def test_a_client_that_goes_away_ends_the_span(asgi_site: Any, captured: C
 async def test_a_client_that_goes_away_before_the_answer_ends_both_spans(
     asgi_site: Any, captured: Captured
 ) -> None:
+    """open-telemetry/opentelemetry-python-contrib#4102: django: handle cancelled requests more
+    cleanly.
+    """
     waiting = asyncio.Event()
 
     async def view(request: Any) -> Any:
@@ -233,4 +246,5 @@ async def test_a_client_that_goes_away_before_the_answer_ends_both_spans(
         "asyncio.exceptions.CancelledError",
         "asyncio.exceptions.CancelledError",
     ]
+    assert server_span(captured)["attributes"]["obswriter.client_disconnected"] is True
     assert context.current() is None
