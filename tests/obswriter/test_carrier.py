@@ -334,6 +334,10 @@ def test_a_round_in_which_something_else_than_an_exception_is_raised_does_not_en
     assert messages(tmp_path) == ["a", "b"]
 
 
+def no_threads(self: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")
+
+
 def test_who_is_interrupted_while_sending_in_line_hears_of_it_and_the_file_is_sent_later(
     writer: ObservabilityWriter,
     store: FaultyStorage,
@@ -343,7 +347,7 @@ def test_who_is_interrupted_while_sending_in_line_hears_of_it_and_the_file_is_se
     def interrupt(path: str) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(writer._batcher.carrier, "inline", True)
+    monkeypatch.setattr(threading.Thread, "start", no_threads)
     store.fault = interrupt
     log(writer, "a")
     with pytest.raises(KeyboardInterrupt):
@@ -356,9 +360,6 @@ def test_who_is_interrupted_while_sending_in_line_hears_of_it_and_the_file_is_se
 def test_without_a_thread_files_are_stored_in_line(
     store: FaultyStorage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def no_threads(self: threading.Thread) -> None:
-        raise RuntimeError("can't start new thread")
-
     monkeypatch.setattr(threading.Thread, "start", no_threads)
     writer = make_writer(store, tmp_path, batch_size=2)
     log(writer, "a")
@@ -372,9 +373,6 @@ def test_without_a_thread_files_are_stored_in_line(
 def test_where_a_thread_can_be_started_again_the_application_stores_nothing_itself(
     store: FaultyStorage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def no_threads(self: threading.Thread) -> None:
-        raise RuntimeError("can't start new thread")
-
     storing_threads = []
     store.fault = lambda path: storing_threads.append(threading.current_thread().name)
     writer = make_writer(store, tmp_path, batch_size=1)
