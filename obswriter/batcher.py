@@ -22,6 +22,7 @@ from .storage import LocalStorage, open_storage, storing
 from .timestamps import iso_from_ns
 from .vocabulary import EVENT_TYPES, EventType
 
+MOST_OPEN: Final = 64  # files at a time, of one process; each takes two descriptors
 REPORT_SECONDS: Final = 60.0  # the longest wait before what was dropped is written down
 
 
@@ -74,6 +75,8 @@ class EventBatcher:
                 if end <= segment.room:
                     segment.position = end
                     break
+                if not bucket.in_use:
+                    self._close_one_of_many()
                 bucket.make_room(size)
             try:
                 segment.window[start:end] = line
@@ -121,11 +124,20 @@ class EventBatcher:
         bucket = Bucket(type, project_id, self.carrier)
         return self._buckets.setdefault((type, project_id), bucket)
 
+    def _close_one_of_many(self) -> None:
+        """Before another file is begun: descriptors are the application's."""
+        buckets = self._buckets.copy().values()
+        in_use = [b for b in buckets if b.in_use] if len(buckets) > MOST_OPEN else []
+        if len(in_use) > MOST_OPEN:
+            oldest = min(in_use, key=lambda bucket: bucket.begun_at)
+            oldest.close(oldest.segment)
+
     def prepare(self, forced: bool) -> float:
         """Close what is due, or with *forced* everything; seconds until something is due."""
         if forced or time.monotonic() - self._reported_at > REPORT_SECONDS:
             self._report_drops()
         wait = 3600.0
+        many = len(self._buckets) > MOST_OPEN // 2
         for bucket in list(self._buckets.values()):
             with self._lock:
                 in_use = bucket.in_use
@@ -134,7 +146,7 @@ class EventBatcher:
                     bucket.close(bucket.segment)
                 elif in_use:
                     wait = min(wait, due)
-            if forced:  # maybe it is the end
+            if forced or many:  # maybe it is the end
                 bucket.discard_spare()
             else:
                 bucket.tend_spare(in_use)

@@ -1,12 +1,12 @@
 """The open segment of one type and project: begun when it is needed, and closed."""
 
 import time
-from contextlib import suppress
 from typing import Final
 
 from . import lifecycle
 from .carrier import Carrier
 from .file_naming import generate_file_name
+from .interruption import pass_on_interruption
 from .segment import Segment
 from .vocabulary import EventType
 
@@ -43,9 +43,11 @@ class Bucket:
         if segment is not _NONE:
             fits = segment.size + size <= segment.max_size or not segment.count
             if fits and segment.state == "open":
-                with suppress(OSError):  # the disk is full: the next one may be in memory
+                try:
                     segment.advance(size)
                     return
+                except OSError as error:  # the disk is full: the next one may be in memory
+                    pass_on_interruption(error)
                 refused = not segment.count
             self.close(segment)
         self._begin(in_memory=refused)

@@ -5,7 +5,6 @@ The thread is not needed for durability: what waits lies on the disk. Where no t
 """
 
 import logging
-import random
 import sys
 import threading
 import time
@@ -14,9 +13,11 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from .backoff import Backoff
 from .exceptions import StorageError
 from .file_naming import generate_file_name, generate_file_path
-from .lifecycle import signals_left_to_others
+from .interruption import pass_on_interruption
+from .lifecycle import is_left_behind, signals_left_to_others
 from .repair import repair
 from .results import FlushResult, result_of
 from .segment import MappedSegment, Segment, State
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
     from .batcher import EventBatcher
 
 logger = logging.getLogger("obswriter")
-_random = random.Random()  # never the application's own sequence
-
 MEMORY_LIMIT = 32 * 1024 * 1024  # bytes that may wait in memory where there is no spool
 UNSEALED_LIMIT = 4  # closed segments that may stay mapped; whoever closes one more, seals one
 
@@ -64,7 +63,7 @@ class Carrier:
         self._wake_lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self.inline = self.stopping = False
-        self._failures, self._retry_at = 0, 0.0
+        self.backoff = Backoff(self.config)
 
     # -- called by the batcher, in its lock -------------------------------------------------
 
@@ -73,6 +72,7 @@ class Carrier:
         try:
             return self.spool.new_segment(type, project_id, self.config.max_file_size)
         except Exception as error:
+            pass_on_interruption(error)
             return self.new_in_memory(type, project_id, error)
 
     def new_in_memory(self, type: EventType, project_id: str, error: object = None) -> Segment:
@@ -135,8 +135,11 @@ class Carrier:
             self._wake_lock.release()
 
     def _run(self) -> None:
-        while not self.stopping:
+        while not self.stopping and not is_left_behind():
             self._wake_lock.acquire(timeout=max(0.001, self.round()))
+        if not self.stopping:
+            self._tickets.append(threading.Event())
+            self.round()  # the last one: nobody comes to the end of this process's Python
         self._finish()
         self._thread = None  # first: who asks for a flush from now on, makes it himself
         for ticket in self._tickets.copy():
@@ -145,7 +148,7 @@ class Carrier:
     def round(self, timeout: float = -1) -> float:
         """Close what is due, seal, send, adopt; return the seconds until the next is needed."""
         wait = self._one_round(timeout)
-        while self.inline and self.queue and not self._failures and wait is not None:
+        while self.inline and self.queue and not self.backoff.failures and wait is not None:
             wait = self._one_round(0)  # for whoever closed a segment and found us at work
         return 1.0 if wait is None else wait
 
@@ -174,10 +177,10 @@ class Carrier:
         for segment in closed:
             self._seal(segment)
         now = time.monotonic()
-        if forced or now >= self._retry_at:
+        if forced or now >= self.backoff.retry_at:
             self._send_all(closed)
         wait = min(wait, self.spool.look_after())
-        return min(wait, self._retry_at - now) if self.queue else wait
+        return min(wait, self.backoff.retry_at - now) if self.queue else wait
 
     def _seal(self, segment: Segment) -> None:
         with self.lock:  # every append to it is over once we are in here
@@ -192,6 +195,7 @@ class Carrier:
             segment.keep_name()
             segment.state = "closed"
             segment.error = error
+            pass_on_interruption(error)
 
     def _send_all(self, segments: deque[Segment]) -> None:
         """Send what is sealed. Order within a type: what follows one that waits, waits."""
@@ -203,9 +207,10 @@ class Carrier:
                 behind[segment.type] = segment.error
         errors = [error for error in behind.values() if error is not None]
         if errors:
-            self._back_off(errors[0])
+            self.backoff.fail()
+            self.warn("the store refused a file, which waits in the spool", errors[0])
         else:
-            self._failures, self._retry_at = 0, 0.0
+            self.backoff.succeed()
 
     def _send(self, segment: Segment) -> bool:
         with self.lock:
@@ -254,13 +259,6 @@ class Carrier:
         elif isinstance(segment.error, FileExistsError):  # a different file has our name
             segment.file_name = generate_file_name()
         return False
-
-    def _back_off(self, error: Exception) -> None:
-        grown = self.config.retry_initial_ms * 2 ** min(self._failures, 30)
-        delay = min(self.config.retry_max_ms, grown) / 1000
-        self._failures += 1
-        self._retry_at = time.monotonic() + delay * _random.uniform(0.5, 1.0)
-        self.warn("the store refused a file, which waits in the spool", error)
 
     # -- flush and shutdown ------------------------------------------------------------------
 

@@ -29,6 +29,7 @@ generation = 0
 # One that nobody else refers to any more is kept by its thread, until it is shut down.
 _batchers: "weakref.WeakSet[EventBatcher]" = weakref.WeakSet()
 _forked = False  # and signal handlers not yet looked after
+_forking_aside = _forked_aside = False  # in a thread that is not its process's main one
 _waited = 0.0  # seconds that we have held up the interpreter's exit
 
 
@@ -47,10 +48,25 @@ def renew_signal_handlers() -> None:
         _install_signal_handlers()
 
 
+def is_left_behind() -> bool:
+    """Whether only our own threads keep this process alive.
+
+    The child of a thread that is not the main one ends without Python's exit, where the last of
+    its threads does.
+    """
+    return _forked_aside and not threading.main_thread().is_alive()
+
+
+def _before_fork() -> None:
+    global _forking_aside
+    _forking_aside = threading.current_thread() is not threading.main_thread()
+
+
 def _after_fork_in_child() -> None:
-    global generation, _forked
+    global generation, _forked, _forked_aside
     generation += 1
     _forked = True
+    _forked_aside = _forked_aside or _forking_aside
     forget_locks()
     for batcher in list(_batchers):
         batcher.abandon()
@@ -67,7 +83,7 @@ def _install_hooks() -> None:
     import concurrent.futures.thread  # noqa: F401
 
     if hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=_after_fork_in_child)
+        os.register_at_fork(before=_before_fork, after_in_child=_after_fork_in_child)
     with suppress(AttributeError, RuntimeError):  # the interpreter is on its way out
         threading._register_atexit(_at_exit, threads_run=True)  # type: ignore[attr-defined]
     atexit.register(_at_exit, threads_run=False)

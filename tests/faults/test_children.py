@@ -101,3 +101,32 @@ def test_a_daemon_that_closes_all_descriptors_goes_on_in_silence(
     outcome.recover()
     assert_complete(outcome, 2)
     assert outcome.stderr == ""
+
+
+def test_the_child_of_a_thread_ends_where_that_thread_does_with_everything_stored(
+    tmp_path: Path,
+) -> None:
+    """It never comes to Python's exit, and without threads of ours it would end there, too."""
+    script = """
+pids = []
+def fork():
+    pid = os.fork()
+    if pid:
+        pids.append(pid)
+    else:
+        for number in range(50):
+            record(f"child {number}")
+obswriter.configure(flush_interval_ms=100)
+record("parent")
+thread = threading.Thread(target=fork)
+thread.start()
+thread.join()
+assert os.waitpid(pids[0], 0)[1] == 0
+stored = list(__import__("pathlib").Path(os.environ["OBSWRITER_FILE_STORAGE"]).rglob("*.jsonl"))
+assert sum(path.read_bytes().count(b"child") for path in stored) == 50, stored
+"""
+    outcome = run(script, tmp_path, PYTHONWARNINGS="ignore::DeprecationWarning")
+    assert outcome.status == 0, outcome.stderr
+    assert len(outcome.acknowledged) == 51
+    assert outcome.missing() == set()
+    assert outcome.duplicated() == []

@@ -9,6 +9,7 @@ import pytest
 
 from obswriter import parse_jsonl
 from obswriter_testsupport.faults import Outcome, run
+from obswriter_testsupport.wait import wait_until
 
 pytest.importorskip("s3fs")
 
@@ -90,8 +91,10 @@ while obswriter.get_writer().get_stats().recovered < 300:
 """
     after = run_on(s3_server, "killed", following, tmp_path)
     assert after.status == 0, after.stderr
-    found = stored(s3_server, "killed")
-    assert sorted(found) == sorted([*killed.acknowledged, "next"])
+    expected = sorted([*killed.acknowledged, "next"])
+    # The process that uploads what the end left may outlive the one that waits for it.
+    wait_until(lambda: len(stored(s3_server, "killed")) >= len(expected), 30)
+    assert sorted(stored(s3_server, "killed")) == expected
 
 
 def test_while_the_store_is_away_events_wait_and_arrive_once(

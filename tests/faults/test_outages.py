@@ -166,13 +166,13 @@ def test_a_store_that_is_away_for_an_hour_is_asked_now_and_then_and_gets_everyth
     carrier = writer._batcher.carrier
     store.refuse()
     record(writer, range(10))
-    wait_until(lambda: carrier._failures == 1)
+    wait_until(lambda: carrier.backoff.failures == 1)
     for minute in range(60):
         record(writer, range(10 * minute + 10, 10 * minute + 20))
-        failures = carrier._failures
+        failures = carrier.backoff.failures
         clock.ahead += 60
         carrier.wake()
-        wait_until(lambda before=failures: carrier._failures > before)
+        wait_until(lambda before=failures: carrier.backoff.failures > before)
     # At most one attempt for each minute's wake-up and for each file that was closed.
     assert 60 < len(store.attempts) <= 2 * 61
     assert len(set(store.attempts)) == 1  # the oldest goes first

@@ -119,26 +119,6 @@ def test_one_type_that_is_refused_does_not_hold_up_the_others(
     assert len(stored_events(tmp_path / "store", "span")) == 1
 
 
-def test_the_wait_between_attempts_doubles_with_jitter_up_to_a_bound(
-    store: FaultyStorage, tmp_path: Path
-) -> None:
-    writer = make_writer(store, tmp_path, retry_initial_ms=100, retry_max_ms=1000)
-    carrier = writer._batcher.carrier
-    waits = []
-    for _ in range(8):
-        carrier._retry_at = 0.0
-        before = __import__("time").monotonic()
-        carrier._back_off(OSError("down"))
-        waits.append(carrier._retry_at - before)
-    for wait, longest in zip(waits, [0.1, 0.2, 0.4, 0.8, 1, 1, 1, 1], strict=True):
-        assert longest * 0.5 <= wait <= longest + 0.05
-    assert (
-        len({round(wait / longest, 6) for wait, longest in zip(waits[4:], [1] * 4, strict=True)})
-        > 1
-    )
-    writer.shutdown()
-
-
 def test_a_flush_keeps_its_timeout_against_a_store_that_hangs(
     writer: ObservabilityWriter, store: FaultyStorage
 ) -> None:

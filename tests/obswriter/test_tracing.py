@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from contextvars import copy_context
 from datetime import datetime
@@ -629,6 +630,34 @@ def test_what_a_signal_handler_raises_in_the_middle_of_a_call_reaches_the_applic
     record()
     type = "span" if call == "span" else "log"
     assert len(captured.events(type)) == 2
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="there is no such signal")
+@pytest.mark.parametrize("begin", [obswriter.flush, lambda: None], ids=["a file", "more room"])
+def test_what_a_signal_handler_raises_while_a_file_is_made_is_not_taken_for_the_disks_error(
+    captured: Captured, monkeypatch: pytest.MonkeyPatch, begin: Callable[[], object]
+) -> None:
+    def allocate(fd: int, start: int, length: int) -> None:
+        if threading.current_thread() is threading.main_thread():
+            os.kill(os.getpid(), signal.SIGUSR1)
+
+    def handler(number: int, frame: object) -> None:
+        raise TimeoutError
+
+    obswriter.log("info", "first")
+    for bucket in captured.writer._batcher._buckets.values():
+        bucket.discard_spare()
+    begin()
+    before = signal.signal(signal.SIGUSR1, handler)
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr("obswriter.segment.allocate", allocate)
+            with pytest.raises(TimeoutError):
+                obswriter.log("info", "x" * 900_000)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    obswriter.log("info", "last")
+    assert [log["message"] for log in captured.events("log")] == ["first", "last"]
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="there is no such signal")
