@@ -17,7 +17,6 @@ import os
 import re
 import shutil
 import stat
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -38,6 +37,7 @@ OWNER = "owner.json"
 MARKS = "started"
 DESTINATION = "destination.json"
 NEW_PREFIX = ".new-"
+IN_TEMPORARY = "obswriter-spool-"
 
 _LOCAL_FILE_SYSTEMS = frozenset(
     "apfs bcachefs btrfs exfat ext2 ext3 ext4 f2fs hfs jfs nilfs2 overlay ramfs reiserfs rootfs "
@@ -58,7 +58,8 @@ def default_home(
     existing = next(folder for folder in (state, *state.parents) if folder.exists())
     if state.is_absolute() and os.access(existing, os.W_OK):
         return state / "obswriter" / "spool" / user
-    return Path(tempfile.gettempdir()) / f"obswriter-spool-{user}" / user
+    # Not tempfile's: it takes a lock, which a forked child might find held.
+    return Path(os.environ.get("TMPDIR") or "/tmp", IN_TEMPORARY + user, user)  # noqa: S108
 
 
 def is_local_disk(path: Path) -> bool:
@@ -113,7 +114,7 @@ def _make_home(home: Path, storage: FileStorage) -> None:
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     status, own = home.lstat(), (os.getuid(),)
     refused = not stat.S_ISDIR(status.st_mode) or status.st_uid not in own or status.st_mode & 0o022
-    if home.parent.parent == Path(tempfile.gettempdir()):  # where anybody may have been quicker
+    if home.parent.name.startswith(IN_TEMPORARY):  # where anybody may have been quicker
         refused = refused or home.parent.lstat().st_uid not in (0, *own)
     if refused:
         raise StorageError(f"spool {str(home)!r} must be a directory of this user's own, mode 0700")

@@ -178,7 +178,8 @@ assert found.errors == [], found
 
 def test_a_mark_of_the_first_century_is_no_obstacle(scene: Scene) -> None:
     spool = dead_spool(scene)
-    mark = {"type": "span", "name": "old", "projectId": "p", "startTime": "0099-01-01T00:00:00Z"}
+    mark = {"type": "span", "id": "1", "traceId": "t", "name": "old", "projectId": "p"}
+    mark["startTime"] = "0099-01-01T00:00:00Z"
     (spool / MARKS).write_bytes(b"\1" + json.dumps(mark).encode() + b"\n")
     scene.adopt()
     assert not spool.exists()

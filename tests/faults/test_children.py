@@ -72,6 +72,8 @@ for thread in threads: thread.join()
 CLOSE_ALL = """
 obswriter.configure()
 record("before")
+while not all(b.spare for b in obswriter.get_writer()._batcher._buckets.values()):
+    doze()  # the thread has opened what it opens
 for first, end in ((3, OUT), (OUT + 1, 1024)):
     os.closerange(first, end)
 """
