@@ -12,7 +12,7 @@ from .config import ObservabilityWriterConfig
 from .file_naming import OPEN_SUFFIX, generate_file_path, get_processed_file_path
 from .segment import MappedSegment, Segment
 from .serializer import whole_lines
-from .spool_directory import OWNER, default_home, give_up, make_family, make_owned
+from .spool_directory import OWNER, default_home, give_up, make_family, make_owned, unlock
 from .storage import FileStorage, fsync_directory, replace_file
 from .vocabulary import EventType
 
@@ -53,7 +53,8 @@ class Spool:
         family = make_family(home, self._storage, config.base_path)
         path, lock, marks = make_owned(family)
         if self.path == before:
-            # The lock of the one before stays: maybe we have only become another user.
+            if self.family == family:  # else we have become another user, and still use that one
+                unlock(self._lock)
             self.family, self.path, self._lock, self.marks = family, path, lock, marks
         else:  # somebody who interrupted us has made one
             give_up(path, lock)

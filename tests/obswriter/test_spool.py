@@ -156,6 +156,20 @@ def test_a_spool_deleted_under_the_writer_does_not_disturb_its_end(
     assert caplog.records == []
 
 
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="descriptors are counted in /proc")
+def test_a_spool_that_is_deleted_again_and_again_takes_no_more_descriptors(tmp_path: Path) -> None:
+    writer = make_writer(tmp_path)
+    counts = []
+    for number in range(6):
+        log(writer, str(number))
+        writer.flush()
+        shutil.rmtree(tmp_path / "observability" / ".spool")
+        counts.append(len(os.listdir("/proc/self/fd")))
+    writer.shutdown()
+    assert max(counts) <= counts[0]
+    assert messages(tmp_path) == list("012345")
+
+
 def test_a_hole_left_by_an_interrupted_append_is_not_stored(tmp_path: Path) -> None:
     writer = make_writer(tmp_path)
     log(writer, "a")
