@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import obswriter
+from obswriter_testsupport.celery_brokers import open_shop
 from obswriter_testsupport.celery_workers import (
     Shop,
     end_of,
@@ -233,19 +234,10 @@ def test_what_a_killed_worker_recorded_comes_back_at_the_next_start(
 
 @pytest.fixture(params=["redis", "amqp"])
 def server(request: pytest.FixtureRequest, tmp_path: Path, captured: Captured) -> Iterator[Shop]:
-    """A shop whose messages go through a real server; its queue is removed afterwards."""
-    url = request.getfixturevalue(f"{request.param}_url")
-    shop = make_shop(tmp_path / "shop", captured.root, url)
-    yield shop
-    with shop.publisher() as app, app.connection_for_write() as connection:
-        channel = connection.default_channel
-        queue = app.amqp.queues[shop.conf["task_default_queue"]](channel)
-        queue.delete()
-        if request.param == "amqp":
-            queue.exchange.delete()
-        else:
-            for kind in ("binding", "binding_permanent"):
-                channel.client.delete(f"_kombu.{kind}.{queue.exchange.name}")
+    """A shop whose messages go through a real server."""
+    request.getfixturevalue(f"{request.param}_url")
+    with open_shop(tmp_path / "shop", captured.root, request.param) as shop:
+        yield shop
 
 
 def test_a_trace_goes_through_a_real_server(captured: Captured, server: Shop) -> None:
