@@ -1,7 +1,6 @@
 """A span for each message that is published: ``publish <task>``, whose id goes with it."""
 
 import time
-import weakref
 from typing import Any
 
 import obswriter
@@ -19,8 +18,22 @@ class _HeaderName(str):
     published: its span ends when its headers go away.
     """
 
-    span: LiveSpan
-    ending: "weakref.finalize[Any, Any]"
+    span: LiveSpan | None = None
+
+    def end(self) -> None:
+        """End the span, if it goes on, and let go of it: a broker may keep the headers."""
+        span, self.span = self.span, None
+        if span is not None:
+            span.__exit__(None, None, None)
+
+    def __del__(self) -> None:
+        if self.span is not None:
+            self.span.set_status("error", "the message was not published")
+            self.span.set_attribute("error.type", "_OTHER")
+            self.end()
+
+    def __reduce__(self) -> tuple[type[str], tuple[str]]:
+        return str, (str(self),)  # a copy is a word like any other
 
 
 @never_raising
@@ -51,7 +64,6 @@ def begin_message(
         return
     name = _HeaderName("traceparent")
     name.span = span
-    name.ending = weakref.finalize(name, _give_up, span)
     headers.pop(name, None)  # a dict keeps the key it has
     headers[name] = carrier.pop("traceparent")
     headers.update(carrier)
@@ -62,11 +74,5 @@ def begin_message(
 def end_message(headers: dict[str, Any], **_: object) -> None:
     """End the span. ``after_task_publish``."""
     for name in headers:
-        if type(name) is _HeaderName and name.ending.detach():
-            name.span.__exit__(None, None, None)
-
-
-def _give_up(span: LiveSpan) -> None:
-    span.set_status("error", "the message was not published")
-    span.set_attribute("error.type", "_OTHER")
-    span.__exit__(None, None, None)
+        if type(name) is _HeaderName:
+            name.end()

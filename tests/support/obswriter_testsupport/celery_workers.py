@@ -85,6 +85,11 @@ def killed_once():
 def hangs():
     signal.pause()
 
+@app.task(name="shop.waits")
+def waits():
+    (FOLDER / "done-waiting").touch()
+    signal.pause()
+
 @app.task(name="shop.hurries", soft_time_limit=1)
 def hurries():
     signal.pause()
@@ -236,3 +241,29 @@ def replaces_children(flags: list[str]) -> bool:
 def _is_ready(shop: Shop, process: subprocess.Popen[bytes]) -> bool:
     assert process.poll() is None, shop.output()
     return (shop.folder / "ready").exists()
+
+
+@contextmanager
+def working_here(app: Celery, pool: str = "solo", concurrency: int = 1) -> Iterator[None]:
+    """Run a worker in a thread of this process until the block ends; it knows *app*'s tasks.
+
+    They are to be ``shared=False``: else later applications have them, too.
+    """
+    from celery import _state
+    from celery.contrib.testing.worker import start_worker
+
+    app.conf.update(
+        accept_content=["json", "pickle", "yaml", "msgpack"],
+        broker_transport_options={"polling_interval": 0.01},
+        task_ignore_result=True,
+        worker_enable_remote_control=False,
+        worker_hijack_root_logger=False,
+    )
+    started = start_worker(app, concurrency, pool, perform_ping_check=False, shutdown_timeout=60)
+    before = _state.default_app, _state.get_current_app()
+    try:
+        with started:
+            yield
+    finally:
+        _state.set_default_app(before[0])
+        before[1].set_current()
