@@ -57,6 +57,8 @@ class ObservabilityHandler(logging.Handler):
         depth = _nesting.depth
         if depth >= MAX_NESTING or is_storing():
             _say_aloud(record)
+            if not is_storing():
+                current_writer().drop("log", "nested")
             return False
         _nesting.depth = depth + 1
         try:

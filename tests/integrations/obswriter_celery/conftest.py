@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import pytest
@@ -17,6 +17,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+class OwnTasks(Celery):
+    """An application whose tasks no other has: they are shared unless one says so."""
+
+    def task(self, *args: Any, **options: Any) -> Any:
+        return super().task(*args, **{"shared": False, **options})
+
+
 @pytest.fixture
 def installed() -> Iterator[None]:
     obswriter_celery.install()
@@ -27,7 +34,7 @@ def installed() -> Iterator[None]:
 @pytest.fixture
 def eager(installed: None) -> Iterator[Celery]:
     """An application whose tasks run where they are called."""
-    with Celery("eager", set_as_current=False) as app:
+    with OwnTasks("eager", set_as_current=False) as app:
         app.conf.task_always_eager = True
         yield app
 
@@ -35,6 +42,6 @@ def eager(installed: None) -> Iterator[Celery]:
 @pytest.fixture
 def memory(installed: None) -> Iterator[Celery]:
     """An application that publishes to a broker within the process, which outlives it."""
-    with Celery("memory", set_as_current=False, broker="memory://") as app:
+    with OwnTasks("memory", set_as_current=False, broker="memory://") as app:
         app.conf.task_default_queue = uuid4().hex
         yield app

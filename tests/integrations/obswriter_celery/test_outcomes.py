@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import obswriter
+from obswriter_testsupport.celery_brokers import open_shop
 from obswriter_testsupport.celery_workers import Shop, make_shop, working
 from obswriter_testsupport.processes import end_process
 from obswriter_testsupport.wait import wait_until
@@ -108,6 +109,29 @@ def test_a_soft_time_limit_is_a_failure_with_its_exception(
     run = captured.one("span", name="run shop.hurries")
     assert (run["status"], run["attributes"]["celery.state"]) == ("error", "FAILURE")
     assert run["attributes"]["error.type"].endswith("SoftTimeLimitExceeded")
+
+
+def test_a_task_that_is_revoked_says_whether_it_was_running(
+    captured: Captured, tmp_path: Path, redis_url: str
+) -> None:
+    with open_shop(tmp_path / "shop", captured.root, "redis") as shop, shop.publisher() as app:
+        shop.conf["worker_enable_remote_control"] = True
+        running, waiting = app.send_task("shop.waits"), app.send_task("shop.order", (7,))
+        with working(shop, "-c", "1", OBSWRITER_FLUSH_INTERVAL_MS="200") as worker:
+            wait_until(lambda: shop.is_done("waiting"), 60, message=shop.output)
+            app.control.revoke(waiting.id)
+            app.control.terminate(running.id, signal="SIGKILL")
+            wait_until(lambda: captured.events("span", name="settle shop.order"), 30)
+            wait_until(lambda: captured.events("span", name="run shop.waits"), 30)
+            end_process(worker, 60)
+    for name, reason in (("shop.waits", "terminated"), ("shop.order", "revoked")):
+        settled = captured.one("span", name=f"settle {name}")
+        assert settled["parentSpanId"] == captured.one("span", name=f"publish {name}")["id"]
+        assert settled["attributes"]["celery.state"] == "REVOKED"
+        assert settled["attributes"]["celery.revoked.reason"] == reason
+    killed = captured.one("span", name="run shop.waits")
+    assert killed["attributes"]["obswriter.outcome"] == "process_died"
+    assert not shop.is_done(7)
 
 
 def test_what_a_worker_cannot_run_is_settled_in_its_publishers_trace(

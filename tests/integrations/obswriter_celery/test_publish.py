@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import gc
 import json
+import pickle
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +19,8 @@ from obswriter import context
 from obswriter_testsupport.processes import free_port
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from obswriter.testing import Captured
 
 
@@ -96,6 +100,7 @@ def test_arguments_are_not_recorded(captured: Captured, memory: Celery) -> None:
 def test_a_message_that_is_not_published_leaves_a_failed_span_and_nothing_else(
     captured: Captured, installed: None, scheme: str
 ) -> None:
+    """DataDog/dd-trace-py#10676: close `celery.apply` spans even without after_task_publish"""
     pytest.importorskip(scheme)
     broker = f"{scheme}://127.0.0.1:{free_port()}//"
     with Celery("down", set_as_current=False, broker=broker) as app:
@@ -143,6 +148,26 @@ def test_another_tracer_that_replaces_the_header_does_not_make_the_message_look_
     finally:
         signals.before_task_publish.disconnect(replace)
     assert captured.one("span")["status"] == "unset"
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda it: pickle.loads(pickle.dumps(it))])
+def test_headers_may_be_copied_by_whoever_hears_of_them(
+    captured: Captured, memory: Celery, copied: Callable[[Any], Any]
+) -> None:
+    kept = []
+
+    def keep(headers: dict[str, Any], **_: object) -> None:
+        kept.append(copied(headers))
+
+    signals.before_task_publish.connect(keep, weak=False)
+    try:
+        memory.send_task("add")
+    finally:
+        signals.before_task_publish.disconnect(keep)
+    span = captured.one("span")
+    assert span["status"] == "unset"
+    assert kept[0]["traceparent"].split("-")[2] == span["id"]
+    assert {type(name) for name in kept[0]} == {str}
 
 
 def test_protocol_one_is_recorded_too(captured: Captured, memory: Celery) -> None:

@@ -10,9 +10,11 @@ import pytest
 
 import obswriter
 from obswriter_logging import ObservabilityHandler
+from obswriter_testsupport.faults import run, stored_events
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from obswriter.testing import Captured
 
@@ -29,6 +31,9 @@ def stdlib() -> Iterator[logging.Logger]:
 
 @pytest.mark.usefixtures("stdlib")
 def test_structlog(captured: Captured) -> None:
+    """hynek/structlog#590: unexpected handling of exc_info when using .exception;
+    hynek/structlog#173: Traceback missing
+    """
     structlog = pytest.importorskip("structlog")
     structlog.configure(
         processors=[
@@ -58,6 +63,7 @@ def test_structlog(captured: Captured) -> None:
 
 
 def test_loguru(captured: Captured) -> None:
+    """Delgan/loguru#1063: Invalid type dict for attribute 'extra' value"""
     loguru = pytest.importorskip("loguru")
     # A function for a format: a text would have loguru append the stack trace to the message.
     number = loguru.logger.add(ObservabilityHandler(), level="INFO", format=lambda _: "{message}")
@@ -101,3 +107,29 @@ def test_uvicorns_own_configuration(captured: Captured) -> None:
     assert access["message"] == '127.0.0.1:5000 - "GET /orders/7 HTTP/1.1" 200'
     assert access["attributes"]["logger.name"] == "uvicorn.access"
     assert error["message"] == "Started"
+
+
+DJANGO = """
+import logging
+import django
+from django.conf import settings
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "handlers": {"obswriter": {"class": "obswriter_logging.ObservabilityHandler"}},
+    "loggers": {"django.request": {"handlers": ["obswriter"]}},
+}
+settings.configure(LOGGING=LOGGING)
+django.setup()
+logging.getLogger("django.request").error("Internal Server Error: %s", "/", extra={"status": 500})
+"""
+
+
+def test_djangos_setting(tmp_path: Path) -> None:
+    pytest.importorskip("django")
+    outcome = run(DJANGO, tmp_path)
+    assert outcome.status == 0, outcome.stderr
+    [event] = stored_events(tmp_path, "log")
+    assert (event["level"], event["message"]) == ("error", "Internal Server Error: /")
+    assert event["attributes"]["status"] == 500

@@ -140,6 +140,8 @@ def test_a_message_that_logs_while_it_is_formatted_is_recorded_with_what_it_logs
 def test_a_value_that_logs_itself_comes_to_an_end(
     captured: Captured, logger: logging.Logger
 ) -> None:
+    """getsentry/sentry-python#470: Infinite recursion when capturing event during serialization"""
+
     class Endless:
         def __str__(self) -> str:
             logger.info("again %s", self)
@@ -149,6 +151,7 @@ def test_a_value_that_logs_itself_comes_to_an_end(
 
     logger.info("%s", Endless(), extra={"value": Endless()})
     assert captured.one("log", message="endless")["attributes"]["value"]
+    assert captured.writer.get_stats().dropped["log"]["nested"] > 0
 
 
 def test_records_made_while_storing_are_no_events(
@@ -323,6 +326,9 @@ def test_threads_do_not_wait_for_each_other(captured: Captured, logger: logging.
 def test_a_forked_child_logs_although_a_thread_of_its_parent_was_logging(
     tmp_path: Path,
 ) -> None:
+    """python/cpython#81610: Python hangs on fork when a logger is in use in a background thread;
+    DataDog/dd-trace-py#18900: avoid fork child periodic thread deadlocks
+    """
     script = """
 import logging, os, threading, obswriter_logging
 logging.basicConfig(level="INFO", handlers=[obswriter_logging.ObservabilityHandler()])

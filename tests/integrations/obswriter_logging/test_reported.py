@@ -41,7 +41,10 @@ def test_a_store_that_is_down_and_logs_that_makes_no_loop(
     root: logging.Logger, tmp_path: Path
 ) -> None:
     """https://github.com/open-telemetry/opentelemetry-python/issues/2701 and its sequel
-    https://github.com/open-telemetry/opentelemetry-python/issues/4688
+    https://github.com/open-telemetry/opentelemetry-python/issues/4688, likewise
+    https://github.com/open-telemetry/opentelemetry-python/issues/4261,
+    https://github.com/open-telemetry/opentelemetry-python/issues/4323 and
+    https://github.com/pydantic/logfire/pull/35
     """
     from obswriter import process
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -11,6 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
+from unittest import mock
 from uuid import uuid4
 
 from obswriter_testsupport.processes import end_process
@@ -83,6 +85,11 @@ def killed_once():
 
 @app.task(name="shop.hangs", time_limit=1)
 def hangs():
+    signal.pause()
+
+@app.task(name="shop.waits")
+def waits():
+    (FOLDER / "done-waiting").touch()
     signal.pause()
 
 @app.task(name="shop.hurries", soft_time_limit=1)
@@ -236,3 +243,36 @@ def replaces_children(flags: list[str]) -> bool:
 def _is_ready(shop: Shop, process: subprocess.Popen[bytes]) -> bool:
     assert process.poll() is None, shop.output()
     return (shop.folder / "ready").exists()
+
+
+@contextmanager
+def working_here(app: Celery, pool: str = "solo", concurrency: int = 1) -> Iterator[None]:
+    """Run a worker in a thread of this process until the block ends; it knows *app*'s tasks.
+
+    They are to be ``shared=False``: else later applications have them, too.
+    """
+    from celery import _state, signals
+    from celery.contrib.testing.worker import start_worker
+
+    app.conf.update(
+        accept_content=["json", "pickle", "yaml", "msgpack"],
+        broker_transport_options={"polling_interval": 0.01},
+        task_ignore_result=True,
+        worker_enable_remote_control=False,
+    )
+    started = start_worker(app, concurrency, pool, perform_ping_check=False, shutdown_timeout=60)
+    before = _state.default_app, _state.get_current_app()
+    # Who hears this has set logging up: nothing is changed that later tests would meet.
+    signals.setup_logging.connect(_leave_alone)
+    try:
+        with mock.patch.dict(os.environ), started:
+            yield
+    finally:
+        logging.captureWarnings(capture=False)
+        signals.setup_logging.disconnect(_leave_alone)
+        _state.set_default_app(before[0])
+        before[1].set_current()
+
+
+def _leave_alone(**_: object) -> None:
+    pass

@@ -11,16 +11,15 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from uuid import uuid4
+from typing import Any
 
-from obswriter_testsupport.celery_workers import Shop, end_of, is_idle, make_shop, working
+from obswriter_testsupport.celery_brokers import open_shop
+from obswriter_testsupport.celery_workers import Shop, end_of, is_idle, working
 from obswriter_testsupport.exits import Row
 from obswriter_testsupport.faults import Outcome
-from obswriter_testsupport.probes import SERVERS
 from obswriter_testsupport.visiting import WORK, Acknowledging
 from obswriter_testsupport.wait import wait_until
 
@@ -115,9 +114,12 @@ class Play:
     at_once: bool = True
     broker: str = ""
     flush_interval_ms: int = 60_000
+    conf: Mapping[str, Any] = field(default_factory=dict)
 
     def run(self, folder: Path) -> Outcome:
-        with open_shop(folder, self.broker) as shop:
+        with open_shop(folder / "shop", folder / "store", self.broker) as shop:
+            (shop.folder / "shop.py").write_text(TASKS)
+            shop.conf.update(self.conf)
             with shop.publisher() as app, app.connection_for_write() as connection:
                 for name, arguments in self.tasks:
                     app.send_task(name, arguments, connection=connection)
@@ -139,37 +141,6 @@ class Play:
             "PYTHONDEVMODE": "",
             "WITHOUT_ADOPTION": "1" if self.at_once else "",
         }
-
-
-@contextmanager
-def open_shop(folder: Path, broker: str) -> Iterator[Shop]:
-    """Make the tasks and a queue of their own, which is removed in the end."""
-    url = SERVERS[broker].url if broker else "filesystem://"
-    shop = make_shop(folder / "shop", folder / "store", url)
-    (shop.folder / "shop.py").write_text(TASKS)
-    if broker == "redis":
-        shop.conf["broker_transport_options"] = {"global_keyprefix": f"{uuid4().hex}:"}
-    try:
-        yield shop
-    finally:
-        {"redis": clear_redis, "amqp": clear_amqp}.get(broker, lambda _: None)(shop)
-
-
-def clear_redis(shop: Shop) -> None:
-    """Delete the messages, and what kombu notes about those that were never settled."""
-    import redis
-
-    prefix = shop.conf["broker_transport_options"]["global_keyprefix"]
-    with redis.Redis.from_url(shop.conf["broker_url"]) as client:
-        for key in client.scan_iter(f"{prefix}*", 1000):
-            client.delete(key)
-
-
-def clear_amqp(shop: Shop) -> None:
-    with shop.publisher() as app, app.connection_for_write() as connection:
-        queue = app.amqp.queues[shop.conf["task_default_queue"]](connection.default_channel)
-        queue.delete()
-        queue.exchange.delete()
 
 
 def lives(pid: int) -> bool:
@@ -200,6 +171,19 @@ def interrupt_twice(running: Running) -> None:
     running.process.send_signal(signal.SIGINT)
     running.wait_until(lambda: "will initiate cold shutdown" in running.shop.output())
     running.process.send_signal(signal.SIGINT)
+
+
+def quit_softly(running: Running) -> None:
+    """Have the tasks go on for a while, as the worker was told to, before it is a cold shutdown."""
+    running.process.send_signal(signal.SIGQUIT)
+    running.wait_until(lambda: "Initiating Soft Shutdown" in running.shop.output())
+    running.wait_for_more()
+
+
+def terminate_scaled_up(running: Running) -> None:
+    """Have the pool grow to as many children as it may have, and end the worker."""
+    running.wait_until(lambda: len(running.pids()) == 3)
+    terminate(running)
 
 
 def replace_children(running: Running) -> None:
@@ -248,8 +232,14 @@ KILLED_CHILD = replace(KILLED, end=kill_child, flush_interval_ms=200)
 ONE_TASK_A_CHILD = Play(
     replace_children, (*ONE_CHILD, "--max-tasks-per-child", "1"), tasks=_work(2, MEDIUM)
 )
+BY_MEMORY = replace(ONE_TASK_A_CHILD, flags=(*ONE_CHILD, "--max-memory-per-child", "1"))
+SOFT_END = replace(COLD_END, end=quit_softly, conf={"worker_soft_shutdown_timeout": 2.0})
+AUTOSCALED = Play(
+    terminate_scaled_up, ("-P", "prefork", "--autoscale", "3,1"), tasks=_work(100, 60)
+)
 OVERRUN = (("shop.overrun", ()), *MANY)
 HURRIED = (("shop.hurried", ()), *MANY)
+HARD_LIMIT = Play(outlive_a_child, ONE_CHILD, tasks=OVERRUN, at_once=False)
 
 PLAYS = {
     "prefork, SIGTERM": WARM_END,
@@ -258,7 +248,10 @@ PLAYS = {
     "prefork, SIGINT twice": replace(COLD_END, end=interrupt_twice),
     "prefork, SIGKILL": KILLED,
     "prefork, --max-tasks-per-child 1": ONE_TASK_A_CHILD,
-    "prefork, hard time limit": Play(outlive_a_child, ONE_CHILD, tasks=OVERRUN, at_once=False),
+    "prefork, --max-memory-per-child 1": BY_MEMORY,
+    "prefork, --autoscale 3,1": AUTOSCALED,
+    "prefork, soft shutdown": SOFT_END,
+    "prefork, hard time limit": HARD_LIMIT,
     "prefork, soft time limit": Play(wait_for_soft_limit, ONE_CHILD, tasks=HURRIED),
     "prefork, a child is killed": KILLED_CHILD,
     "threads, SIGTERM": Play(terminate, ("-P", "threads", "-c", "3")),
@@ -269,6 +262,9 @@ PLAYS = {
 SERVED = {
     "SIGTERM": WARM_END,
     "SIGQUIT": COLD_END,
+    "soft shutdown": SOFT_END,
+    "SIGKILL": KILLED,
+    "hard time limit": HARD_LIMIT,
     "--max-tasks-per-child 1": ONE_TASK_A_CHILD,
     "a child is killed": KILLED_CHILD,
 }
