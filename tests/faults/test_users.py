@@ -65,7 +65,11 @@ def run_as(
     user: int, store: Path, script: str = RECORD + SHUTDOWN, *, umask: int = 0o022, **more: str
 ) -> Outcome:
     environ = {"AS_USER": str(user), "AS_UMASK": f"{umask:o}", "PYTHONDEVMODE": "", **more}
-    return run(AS_USER + script, store, **environ)
+    # As root: who it becomes may not be able to read what fsspec loads.
+    loading = "import fsspec.core\nfsspec.core.url_to_fs('memory://x')\n"
+    loading += "import obswriter.fsspec_storage\n"
+    loading = loading if "memory://" in script else ""
+    return run(loading + AS_USER + script, store, **environ)
 
 
 def assert_stored(*outcomes: Outcome) -> None:
