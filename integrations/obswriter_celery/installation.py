@@ -46,7 +46,9 @@ def install(app: Celery | None = None, **given: Any) -> None:
     if own or shared:
         obswriter.configure(settings=shared, **own)
     for name, receiver in _RECEIVERS.items():
-        getattr(signals, name).connect(receiver, weak=False, dispatch_uid=_uid(name))
+        # Celery takes its time over each signal that somebody listens to.
+        if options.chosen.results or receiver is not runs.note_result:
+            getattr(signals, name).connect(receiver, weak=False, dispatch_uid=_uid(name))
 
 
 def uninstall() -> None:

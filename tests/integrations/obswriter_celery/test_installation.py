@@ -56,6 +56,15 @@ def test_uninstall_leaves_no_receiver_behind(captured: Captured) -> None:
     assert receivers() == before
 
 
+def test_a_signal_is_listened_to_only_where_something_is_wanted_of_it(captured: Captured) -> None:
+    obswriter_celery.install()
+    assert not signals.task_success.receivers
+    obswriter_celery.install(results=True)
+    assert signals.task_success.receivers
+    obswriter_celery.uninstall()
+    assert not signals.task_success.receivers
+
+
 def test_uninstalling_ends_the_recording(captured: Captured, memory: Celery) -> None:
     obswriter_celery.uninstall()
     memory.send_task("add")

@@ -177,7 +177,7 @@ def quit_softly(running: Running) -> None:
     """Have the tasks go on for a while, as the worker was told to, before it is a cold shutdown."""
     running.process.send_signal(signal.SIGQUIT)
     running.wait_until(lambda: "Initiating Soft Shutdown" in running.shop.output())
-    running.wait_for_more()
+    running.wait_for_more(10)
 
 
 def terminate_scaled_up(running: Running) -> None:
@@ -233,7 +233,7 @@ ONE_TASK_A_CHILD = Play(
     replace_children, (*ONE_CHILD, "--max-tasks-per-child", "1"), tasks=_work(2, MEDIUM)
 )
 BY_MEMORY = replace(ONE_TASK_A_CHILD, flags=(*ONE_CHILD, "--max-memory-per-child", "1"))
-SOFT_END = replace(COLD_END, end=quit_softly, conf={"worker_soft_shutdown_timeout": 2.0})
+SOFT_END = replace(COLD_END, end=quit_softly, conf={"worker_soft_shutdown_timeout": 1.0})
 AUTOSCALED = Play(
     terminate_scaled_up, ("-P", "prefork", "--autoscale", "3,1"), tasks=_work(100, 60)
 )
