@@ -57,8 +57,8 @@ def parse_traceparent(
     invalid = version == "ff" or (version == "00" and rest is not None)
     if invalid or trace_id == "0" * 32 or span_id == "0" * 16:
         return None
-    state, carried = parse_tracestate(tracestate), parse_baggage(baggage)
-    return SpanContext(trace_id, span_id, int(flags, 16) & (SAMPLED | RANDOM), state, carried)
+    lists = tracestate and parse_tracestate(tracestate), baggage and parse_baggage(baggage)
+    return SpanContext(trace_id, span_id, int(flags, 16) & (SAMPLED | RANDOM), *lists)
 
 
 def parse_tracestate(tracestate: str) -> str:
