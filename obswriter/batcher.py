@@ -3,7 +3,7 @@
 import math
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any, Final
 
 from . import lifecycle
@@ -13,7 +13,7 @@ from .config import ObservabilityWriterConfig
 from .events import Metric
 from .exceptions import WriterShutdownError
 from .interruption import pass_on_interruption
-from .marks import SLOT
+from .marks import SLOT, StartMarks
 from .redaction import Redactor
 from .results import FlushResult, WriterStats
 from .segment import MappedSegment, Segment
@@ -98,17 +98,18 @@ class EventBatcher:
             for wire in wires:
                 self.add(wire)
 
-    def mark(self, wire: dict[str, Any]) -> Callable[[], None] | None:
+    def mark(self, wire: dict[str, Any]) -> tuple[StartMarks, int] | None:
         """Leave evidence, for the case of death, of a span that begins; *wire* is without its end.
 
-        Returns what takes it away, if there is any. Never raises.
+        Returns where to clear the mark, and what. Never raises.
         """
         try:
             spool = self.carrier.spool
             if spool.marks is None and not self._buckets and not self._ended:
                 spool.begin()  # with buckets, the disk has refused one
-            marks = spool.marks
-            return marks.set(encode(wire, SLOT - 1, self._redactor)[0]) if marks else None
+            if (marks := spool.marks) is None:
+                return None
+            return marks, marks.set(encode(wire, SLOT - 1, self._redactor)[0])
         except Exception as error:
             pass_on_interruption(error)
             return None

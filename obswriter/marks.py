@@ -6,9 +6,8 @@ was going on when it died.
 
 import mmap
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
-from functools import partial
 from typing import Any, Final
 
 import orjson
@@ -38,22 +37,25 @@ class StartMarks:
             os.close(fd)
         self._free = list(range(0, SLOT * SLOTS, SLOT))
 
-    def set(self, line: bytes) -> Callable[[], None] | None:
-        """Mark a beginning; returns what to call at its end, or ``None`` where there is no room."""
-        if len(line) >= SLOT:
-            return None
+    def set(self, line: bytes) -> int:
+        """Mark a beginning; returns what to clear at its end, -1 where there is no room."""
+        size = len(line)
+        if size >= SLOT:
+            return -1
         try:
             at = self._free.pop()
         except IndexError:
-            return None
+            return -1
         map = self._map
-        map[at + 1 : at + 1 + len(line)] = line
+        map[at + 1 : at + 1 + size] = line
         map[at] = 1  # last: a slot counts only when it is whole
-        return partial(self._clear, at)
+        return at
 
-    def _clear(self, at: int) -> None:
-        self._map[at] = 0
-        self._free.append(at)
+    def clear(self, at: int) -> None:
+        """Take a mark away."""
+        if at >= 0:
+            self._map[at] = 0
+            self._free.append(at)
 
 
 def read_marks(path: str) -> Iterator[dict[str, Any]]:

@@ -134,7 +134,8 @@ class LiveSpan:
         left_out = not self.trace_flags & SAMPLED and writer.leaves_out(self._status)
         keep = writer.leave_out if left_out else writer.append
         if self._is_root and self._mark is not None:
-            self._mark()  # takes it away
+            marks, at = self._mark
+            marks.clear(at)
         keep(wire)
         if self._is_root:
             keep(trace_of(wire, self._extra))

@@ -145,9 +145,9 @@ def start_marks(folder: str) -> Workload:
 
     def work(count: int) -> None:
         for _ in range(count):
-            clear = writer.mark(wire)
-            assert clear is not None
-            clear()
+            mark = writer.mark(wire)
+            assert mark is not None
+            mark[0].clear(mark[1])
 
     return Workload(work)
 

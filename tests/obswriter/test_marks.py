@@ -39,12 +39,12 @@ def test_what_is_marked_can_be_read_until_it_is_cleared(marks: StartMarks) -> No
     marks.set(line(2))
     found = sorted(read_marks(marks.path), key=lambda wire: wire["id"])
     assert found == [mark(1, attributes={"a": 1}), mark(2)]
-    first()
+    marks.clear(first)
     assert list(read_marks(marks.path)) == [mark(2)]
 
 
 def test_a_short_mark_in_the_place_of_a_long_one_is_itself(marks: StartMarks) -> None:
-    marks.set(line(1, name="x" * 500))()
+    marks.clear(marks.set(line(1, name="x" * 500)))
     marks.set(line(2))
     assert list(read_marks(marks.path)) == [mark(2)]
 
@@ -53,23 +53,23 @@ def test_what_is_too_long_is_cut_and_what_cannot_be_cut_leaves_no_mark(marks: St
     marks.set(line(1, attributes={"body": "x" * 10_000}))
     [found] = read_marks(marks.path)
     assert found["attributes"]["body"].endswith("]")
-    assert marks.set(b"x" * SLOT) is None
+    assert marks.set(b"x" * SLOT) == -1
     assert len(list(read_marks(marks.path))) == 1
 
 
 def test_beyond_the_slots_there_are_no_marks_and_no_errors(marks: StartMarks) -> None:
     taken = [marks.set(line(number)) for number in range(SLOTS)]
-    assert marks.set(line(999)) is None
+    assert marks.set(line(999)) == -1
     assert len({read["id"] for read in read_marks(marks.path)}) == SLOTS
-    taken[0]()
-    assert marks.set(line(999)) is not None
+    marks.clear(taken[0])
+    assert marks.set(line(999)) == taken[0]
     assert {read["id"] for read in read_marks(marks.path)} == {*map(str, range(1, SLOTS)), "999"}
 
 
 def test_a_mark_may_be_cleared_after_its_file_is_gone(marks: StartMarks) -> None:
     at = marks.set(line(1))
     os.unlink(marks.path)
-    at()
+    marks.clear(at)
     assert list(read_marks(marks.path)) == []
 
 
