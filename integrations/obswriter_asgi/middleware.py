@@ -8,6 +8,7 @@ from re import Pattern
 import obswriter
 from obswriter import process
 from obswriter_http import Hook, HttpOptions, RequestMetrics
+from obswriter_http.options import check_switch
 
 from .background import observe_background_tasks
 from .connection import ObservedConnection
@@ -78,8 +79,8 @@ class ObservabilityMiddleware:
             user_id=user_id,
         )
         self._metrics = RequestMetrics() if metrics else None
-        self._streaming = _check_switch("streaming", streaming)
-        self._websocket_messages = _check_switch("websocket_messages", websocket_messages)
+        self._streaming = check_switch("streaming", streaming)
+        self._websocket_messages = check_switch("websocket_messages", websocket_messages)
         observe_background_tasks()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -137,12 +138,6 @@ class ObservabilityMiddleware:
         except Exception:  # no asyncio here, or no threads any more
             with suppress(Exception):
                 obswriter.flush(self._flush_timeout)
-
-
-def _check_switch(name: str, value: object) -> bool:
-    if not isinstance(value, bool):
-        raise TypeError(f"{name} must be True or False; got {value!r}")
-    return value
 
 
 def _check_timeout(name: str, value: object) -> float:

@@ -126,8 +126,7 @@ class HttpOptions:
             if given.get(name) is not None and not callable(given[name]):
                 raise TypeError(f"{naming(name)} must be callable; got {given[name]!r}")
         for name in ("metrics", "traceresponse", "user_id"):
-            if not isinstance(given.get(name, False), bool):
-                raise TypeError(f"{naming(name)} must be True or False; got {given[name]!r}")
+            check_switch(naming(name), given.get(name, False))
 
         def headers(name: str) -> HeaderNames:
             return HeaderNames(naming(name), given.get(name, ()))
@@ -144,6 +143,13 @@ class HttpOptions:
             traceresponse=given.get("traceresponse", False),
             user_id=given.get("user_id", False),
         )
+
+
+def check_switch(name: str, value: object) -> bool:
+    """Return *value*; ``TypeError``, which names the option, unless it is a boolean."""
+    if not isinstance(value, bool):
+        raise TypeError(f"{name} must be True or False; got {value!r}")
+    return value
 
 
 def call_hook(hook: Hook | None, span: LiveSpan, *arguments: object) -> None:

@@ -55,21 +55,26 @@ def _application() -> Any:
     return Starlette(routes=[Route("/orders/{id}", order)])
 
 
-def _request_work(application: Any) -> Workload:
-    scope = {
+def http_scope(path: str) -> dict[str, Any]:
+    """Return what a server says of a request for *path*."""
+    return {
         "type": "http",
         "asgi": {"version": "3.0"},
         "http_version": "1.1",
         "method": "GET",
         "scheme": "http",
-        "path": "/orders/7",
-        "raw_path": b"/orders/7",
+        "path": path,
+        "raw_path": path.encode(),
         "query_string": b"",
         "root_path": "",
         "headers": [(b"host", b"shop.example.com"), (b"user-agent", b"bench")],
         "client": ("127.0.0.1", 50000),
         "server": ("127.0.0.1", 80),
     }
+
+
+def _request_work(application: Any) -> Workload:
+    scope = http_scope("/orders/7")
 
     async def receive() -> dict[str, Any]:
         return {"type": "http.request", "body": b"", "more_body": False}

@@ -9,6 +9,7 @@ import types
 from collections.abc import Callable
 from typing import Any
 
+from calls import http_scope
 from spans import count_exported, opentelemetry
 from workload import Workload, count_in_files
 
@@ -69,20 +70,7 @@ def _asgi() -> Callable[[int], None]:
     from django.core.asgi import get_asgi_application
 
     application = get_asgi_application()
-    scope = {
-        "type": "http",
-        "asgi": {"version": "3.0"},
-        "http_version": "1.1",
-        "method": "GET",
-        "scheme": "http",
-        "path": "/aorders/7",
-        "raw_path": b"/aorders/7",
-        "query_string": b"",
-        "root_path": "",
-        "headers": [(b"host", b"shop.example.com"), (b"user-agent", b"bench")],
-        "client": ("127.0.0.1", 50000),
-        "server": ("127.0.0.1", 80),
-    }
+    scope = http_scope("/aorders/7")
 
     async def request() -> None:
         answered = asyncio.Event()

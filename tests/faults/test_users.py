@@ -23,7 +23,8 @@ GROUP = 12000
 AS_USER = f"""
 # All that is needed later: where this interpreter lies, other users may not be able to read.
 import concurrent.futures.thread, urllib.parse, obswriter.carrier, obswriter.fsspec_storage
-import fsspec.implementations.memory, fsspec.core
+import fsspec.core
+fsspec.core.url_to_fs("memory://x")
 obswriter.configure, obswriter.Log, obswriter.flush, obswriter.context.load()
 user, mask = int(os.environ["AS_USER"]), int(os.environ["AS_UMASK"], 8)
 os.umask(mask)
@@ -65,11 +66,7 @@ def run_as(
     user: int, store: Path, script: str = RECORD + SHUTDOWN, *, umask: int = 0o022, **more: str
 ) -> Outcome:
     environ = {"AS_USER": str(user), "AS_UMASK": f"{umask:o}", "PYTHONDEVMODE": "", **more}
-    # As root: who it becomes may not be able to read what fsspec loads.
-    loading = "import fsspec.core\nfsspec.core.url_to_fs('memory://x')\n"
-    loading += "import obswriter.fsspec_storage\n"
-    loading = loading if "memory://" in script else ""
-    return run(loading + AS_USER + script, store, **environ)
+    return run(AS_USER + script, store, **environ)
 
 
 def assert_stored(*outcomes: Outcome) -> None:

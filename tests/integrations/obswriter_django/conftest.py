@@ -42,6 +42,19 @@ def project() -> None:
         process.exchange(before)
 
 
+@pytest.fixture
+def cache(settings: Any) -> Any:
+    """Django's cache, whose uses are spans."""
+    from django.core.cache import caches
+
+    from obswriter_django.spans import watch_spans
+
+    settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+    settings.OBSWRITER = {"CACHE": True}
+    watch_spans()
+    return caches["default"]
+
+
 class Answer(NamedTuple):
     status: int
     body: bytes

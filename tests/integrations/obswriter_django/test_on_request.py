@@ -6,7 +6,6 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from django.core.cache import caches
 from django.core.management import CommandError, ManagementUtility, call_command
 from django.core.management.base import BaseCommand
 from django.http import HttpResponse, StreamingHttpResponse
@@ -14,7 +13,6 @@ from django.template import Context, Engine
 from django.urls import path
 
 import obswriter
-from obswriter_django import spans
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -101,14 +99,6 @@ def test_requests_are_measured(captured: Captured, wsgi_site: Any, settings: Any
     assert duration["attributes"]["http.response.status_code"] == 200
     active = captured.events("metric", name="http.server.active_requests")
     assert [event["value"] for event in active] == [1, 0]
-
-
-@pytest.fixture
-def cache(settings: Any) -> Any:
-    settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
-    settings.OBSWRITER = {"CACHE": True}
-    spans.watch_spans()
-    return caches["default"]
 
 
 def test_the_cache_says_hit_or_miss_and_which_kind_of_key(captured: Captured, cache: Any) -> None:

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
-from django.core.cache import caches
 from django.http import HttpResponse
 from django.urls import path
 from django.utils.decorators import sync_and_async_middleware
 
 import obswriter
-from obswriter_django import database, spans
+from obswriter_django import database
 
 if TYPE_CHECKING:
     from obswriter.testing import Captured
@@ -133,14 +132,6 @@ def test_a_partial_is_a_view(site: Any, captured: Captured) -> None:
 
 
 # -- the cache ---------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def cache(settings: Any) -> Any:
-    settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
-    settings.OBSWRITER = {"CACHE": True}
-    spans.watch_spans()
-    return caches["default"]
 
 
 class Ambiguous:
