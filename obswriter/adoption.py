@@ -179,7 +179,7 @@ def _events_of_death(marks: Iterable[dict[str, Any]], last: str) -> Iterator[dic
     traces: dict[str, dict[str, Any]] = {}  # one each: recorded at once, two would be the same
     for mark in marks:
         end = max(mark["startTime"], last)
-        attributes = {**mark.pop("attributes", {}), "obswriter.outcome": "process_died"}
+        attributes = {**mark.get("attributes", {}), "obswriter.outcome": "process_died"}
         span = {**mark, "endTime": end, "status": "error", "attributes": attributes}
         span["recordedAt"] = end
         traces.setdefault(span["traceId"], trace_of(span))

@@ -250,7 +250,10 @@ def trace_of(root: dict[str, Any], own: Mapping[str, Any] | None = None) -> dict
 
     *own* are the fields that only a trace has.
     """
-    shared = {name: root[name] for name in ("projectId", "name", "startTime", "endTime", "status")}
-    wire = {"type": "trace", "id": root["traceId"], **shared, **(own or {})}
+    wire = {"type": "trace", "id": root["traceId"]}
+    for name in ("projectId", "name", "startTime", "endTime", "status"):
+        wire[name] = root[name]
+    if own is not None:
+        wire.update((name, value) for name, value in own.items() if value is not None)
     wire["recordedAt"] = root["recordedAt"]
-    return {name: value for name, value in wire.items() if value is not None}
+    return wire

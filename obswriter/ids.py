@@ -39,9 +39,7 @@ if hasattr(os, "register_at_fork"):
 
 def new_trace_id() -> str:
     """Return 32 random lowercase hex digits, never all zero (W3C Trace Context)."""
-    if not _is_seeded[0]:
-        reseed_ids()
-    return (_random.getrandbits(128) or 1).to_bytes(16).hex()
+    return new_span_id() + new_span_id()
 
 
 def new_span_id() -> str:

@@ -32,7 +32,6 @@ _holds_urls = re.compile(
 _parameter = re.compile(r"(?<![^?&;#=\s/])([^?&;#=\s/]+)=([^&;#\s]*)")
 _user = re.compile(r"(//)[^/?#\s]+@")
 
-_NOTHING: dict[str, Any] = {}
 _SCALARS = frozenset((str, int, float, bool, type(None)))
 MOST_NAMES = 10_000
 _OWN = frozenset(("metadata", "input", "output"))
@@ -50,12 +49,12 @@ class Redactor:
 
     def concerns(self, wire: dict[str, Any]) -> bool:
         """Whether there may be something to take out: most events have flat, harmless names."""
-        kinds = self._plain
+        kinds, attributes = self._plain, wire.get("attributes", ())
         try:
-            for name, value in wire.get("attributes", _NOTHING).items():
-                if kinds[name] is not type(value):
+            for name in attributes:  # names alone: pairs take a third longer
+                if kinds[name] is not type(attributes[name]):
                     return True
-        except (AttributeError, KeyError, RuntimeError):  # no mapping, a new name, or it changes
+        except (KeyError, RuntimeError, TypeError):  # a new name, or it changes, or no mapping
             return True
         fields = "events" in wire or (wire["type"] == "trace" and not _OWN.isdisjoint(wire))
         return fields or self._custom is not None

@@ -28,8 +28,8 @@ class LiveSpan:
     """
 
     __slots__ = (
-        "_attributes", "_begun", "_events", "_extra", "_generation", "_inner", "_is_root", "_kind",
-        "_mark", "_name", "_offset", "_parent", "_previous", "_started", "_status", "_stopped",
+        "_attributes", "_events", "_extra", "_generation", "_inner", "_is_root", "_kind", "_mark",
+        "_name", "_offset", "_parent", "_previous", "_started", "_status", "_stopped", "_wire",
         "baggage", "id", "trace_flags", "trace_id", "tracestate",
     )  # fmt: skip
 
@@ -73,24 +73,29 @@ class LiveSpan:
         context.attach(self)
         self._started = started = time_ns()
         self._offset = started - perf_counter_ns()
-        begun: dict[str, Any] = {
+        start = iso_from_ns(started)
+        # All keys at once, in their order: adding them later makes the dict grow, which takes time.
+        wire: dict[str, Any] = {
             "type": "span",
             "id": self.id,
             "traceId": self.trace_id,
+            "parentSpanId": parent and parent.id,
             "projectId": writer.config.project_id,
             "name": self._name,
-            "startTime": iso_from_ns(started),
+            "startTime": start,
+            "endTime": start,
+            "status": "unset",
             "spanKind": self._kind,
+            "attributes": self._attributes,
+            "recordedAt": start,
         }
-        if parent is not None:
-            begun["parentSpanId"] = parent.id
-        if self._attributes:
-            begun["attributes"] = self._attributes
-        self._begun = begun
+        self._wire = wire
+        if parent is None:
+            del wire["parentSpanId"]
         self._is_root = is_root
         if is_root:
             left_out = not self.trace_flags & SAMPLED and writer.leaves_out("error")
-            self._mark = None if left_out else writer.mark(begun)
+            self._mark = None if left_out else writer.mark(wire)
         return self
 
     def __exit__(
@@ -119,18 +124,18 @@ class LiveSpan:
         now = time_ns()
         stopped = self._stopped or self._by_any_clock(now, started)
         recorded = iso_from_ns(now)
-        end = recorded if stopped == now else iso_from_ns(stopped)
         writer = process.writer or process.current_writer()
-        wire = self._begun
+        wire = self._wire
         wire["projectId"] = writer.config.project_id
         wire["name"] = self._name
-        if self._attributes:
-            wire["attributes"] = self._attributes
-        wire["endTime"] = end
+        wire["endTime"] = recorded if stopped == now else iso_from_ns(stopped)
         wire["status"] = self._status
+        wire["recordedAt"] = recorded
+        if not self._attributes:
+            del wire["attributes"]
         if self._events:
             wire["events"] = self._events
-        wire["recordedAt"] = recorded
+            wire["recordedAt"] = wire.pop("recordedAt")  # is the last
         left_out = not self.trace_flags & SAMPLED and writer.leaves_out(self._status)
         keep = writer.leave_out if left_out else writer.append
         if self._is_root and self._mark is not None:

@@ -139,8 +139,11 @@ def start_marks(folder: str) -> Workload:
         "projectId": "bench",
         "name": SPAN_NAME,
         "startTime": START,
+        "endTime": START,
+        "status": "unset",
         "spanKind": "server",
         "attributes": ATTRIBUTES,
+        "recordedAt": START,
     }
 
     def work(count: int) -> None:
