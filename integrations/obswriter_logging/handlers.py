@@ -46,7 +46,8 @@ class ObservabilityHandler(logging.Handler):
     ) -> None:
         super().__init__(level)
         self._template = template
-        self._limits = Limits(rate_limits, sample_rates)
+        limits = Limits(rate_limits, sample_rates)
+        self._refuse = limits.refuse if limits else None
 
     def createLock(self) -> None:  # noqa: N802
         """Have no lock: the writer is safe to use from any thread, and threads don't wait here."""
@@ -86,10 +87,10 @@ class ObservabilityHandler(logging.Handler):
             _say_aloud(record)
             return
         try:
-            if self._limits and (reason := self._limits.refuse(record)):
+            if self._refuse is not None and (reason := self._refuse(record)):
                 writer.drop("log", reason)
                 return
-            wire = wire_of(record, writer.project_id, self._template)
+            wire = wire_of(record, writer.config.project_id, self._template)
         except Exception:
             _record_plainly(record)
         else:
