@@ -21,11 +21,9 @@ def describe_request(
 ) -> dict[str, Any]:
     """Return the attributes that are known when a request arrives."""
     scheme: str = scope.get("scheme") or "http"
-    attributes: dict[str, Any] = {
-        **method_attributes(scope.get("method", "GET")),  # a WebSocket's handshake has none
-        "url.path": scope["path"],
-        "url.scheme": scheme,
-    }
+    attributes = method_attributes(scope.get("method", "GET"))  # a WebSocket's handshake has none
+    attributes["url.path"] = scope["path"]
+    attributes["url.scheme"] = scheme
     query = scope.get("query_string")
     if query:
         attributes["url.query"] = query.decode("latin-1")

@@ -6,7 +6,7 @@ import obswriter
 from obswriter import LiveSpan
 
 from .attributes import name_endpoint
-from .observed import Observed, leave, note_failure
+from .observed import Observed, leave
 from .types import Message
 
 NORMAL, GOING_AWAY, INTERNAL_ERROR = 1000, 1001, 1011
@@ -47,14 +47,6 @@ class ObservedConnection(Observed):
                 attributes = {"obswriter.websocket.message.size": size}
                 span = obswriter.span("websocket message", attributes=attributes)
                 self._message = span.__enter__()
-
-    async def send(self, message: Message) -> None:
-        """Send a message, and see what it says."""
-        try:
-            message = self._look_at_sent(message)
-        except Exception as error:
-            note_failure(error)
-        await self._pass_on(message)
 
     def _look_at_sent(self, message: Message) -> Message:
         kind = message["type"]

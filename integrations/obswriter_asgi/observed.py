@@ -20,8 +20,8 @@ class Observed:
     """An exchange that is going on. Nothing here raises but the server's receive and send."""
 
     __slots__ = (
-        "_disconnected", "_lost", "_measured", "_method", "_options", "_receive", "_send",
-        "_server", "_told", "_trail", "scope",
+        "_disconnected", "_is_last", "_lost", "_measured", "_method", "_options", "_receive",
+        "_send", "_server", "_told", "_trail", "scope",
     )  # fmt: skip
 
     def __init__(
@@ -44,7 +44,7 @@ class Observed:
         self._send = send
         self._options = options
         self._trail: Trail | None = None
-        self._disconnected = False
+        self._disconnected = self._is_last = False
         self._lost: BaseException | None = None  # what the server's send raised
         self._told = attributes
         self.scope = WatchedScope(scope, self)
@@ -68,12 +68,25 @@ class Observed:
     def _look_at_received(self, message: Message) -> None:
         raise NotImplementedError
 
-    async def _pass_on(self, message: Message) -> None:
+    async def send(self, message: Message) -> None:
+        """Send a message, and see what it says."""
+        try:
+            message = self._look_at_sent(message)
+        except Exception as error:
+            note_failure(error)
         try:
             await self._send(message)
         except BaseException as error:
             self._lost = error
             raise
+        if self._is_last:
+            self._stop_clocks()
+
+    def _look_at_sent(self, message: Message) -> Message:
+        raise NotImplementedError
+
+    def _stop_clocks(self) -> None:
+        self._server.stop_clock()
 
     def _say(self, name: str, value: Any) -> None:
         """Set an attribute of the server span, and of what is measured."""

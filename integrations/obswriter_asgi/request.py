@@ -8,7 +8,7 @@ from obswriter import LiveSpan
 from obswriter.lenient import type_name
 
 from .attributes import name_endpoint
-from .observed import Observed, leave, note_failure
+from .observed import Observed, leave
 from .types import Message
 
 
@@ -41,20 +41,12 @@ class ObservedRequest(Observed):
         if message["type"] == "http.disconnect" and not self._complete:
             self._disconnected = True
 
-    async def send(self, message: Message) -> None:
-        """Send a part of the response, and see what it says."""
-        is_last = False
-        try:
-            kind = message["type"]
-            if kind == "http.response.start":
-                message = self._look_at_start(message)
-            else:
-                is_last = self._look_at_part(kind, message)
-        except Exception as error:
-            note_failure(error)
-        await self._pass_on(message)
-        if is_last:
-            self._stop_clocks()
+    def _look_at_sent(self, message: Message) -> Message:
+        kind = message["type"]
+        if kind == "http.response.start":
+            return self._look_at_start(message)
+        self._is_last = self._look_at_part(kind, message)
+        return message
 
     def _look_at_start(self, message: Message) -> Message:
         self._status = status = int(message["status"])
@@ -97,7 +89,7 @@ class ObservedRequest(Observed):
         self._leave_stream(None)
         if self._endpoint is not None:
             self._endpoint.stop_clock()
-        self._server.stop_clock()
+        super()._stop_clocks()
 
     def _enter(self, endpoint: Any) -> None:
         name, function = name_endpoint(endpoint)

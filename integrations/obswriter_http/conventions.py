@@ -3,7 +3,7 @@
 https://opentelemetry.io/docs/specs/semconv/http/http-spans/
 """
 
-from typing import Final
+from typing import Any, Final
 
 METHODS: Final = frozenset("CONNECT DELETE GET HEAD OPTIONS PATCH POST PUT QUERY TRACE".split())
 PORTS: Final = {"http": 80, "https": 443, "ws": 80, "wss": 443}
@@ -14,11 +14,11 @@ def name_method(method: str | None) -> str:
     return method if method in METHODS else "HTTP"
 
 
-def method_attributes(method: str | None) -> dict[str, str]:
+def method_attributes(method: str | None) -> dict[str, Any]:
     """Return the attributes of a method; an unknown one is ``_OTHER``."""
     if method in METHODS:
         return {"http.request.method": method}
-    found = {"http.request.method": "_OTHER"}
+    found: dict[str, Any] = {"http.request.method": "_OTHER"}
     if method:
         found["http.request.method_original"] = method
     return found

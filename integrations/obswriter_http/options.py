@@ -36,7 +36,7 @@ class Paths:
         """Return whether *path* is one of them."""
         if path in self._exact or path.startswith(self._beginnings):
             return True
-        return any(match(path) for match in self._patterns)
+        return bool(self._patterns) and any(match(path) for match in self._patterns)
 
 
 def _path(option: str, path: object) -> str:
