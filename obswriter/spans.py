@@ -148,7 +148,8 @@ class LiveSpan:
     def suspend(self) -> None:
         """Stop being the current span for a while: the code around a generator goes on."""
         if self._started:
-            self._inner = context.current()  # this span, or one begun within it
+            # One that was begun within it, and left open.
+            self._inner = None if context.current() is self else context.current()
             context.attach(self._previous)
 
     def resume(self) -> None:

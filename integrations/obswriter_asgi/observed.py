@@ -132,6 +132,7 @@ class Observed:
 
     def end(self, error: BaseException | None) -> None:
         """Record what there is; *error* is what came out of the application."""
+        self.scope.release()
         if self._disconnected or self._lost is not None:
             self._server.set_attribute("obswriter.client_disconnected", value=True)
             if error is not None and self._is_of_disconnect(error):

@@ -23,7 +23,11 @@ class WatchedScope(dict[str, Any]):
     def __init__(self, outer: Scope, watcher: Watcher) -> None:
         super().__init__(outer)
         self._outer = outer
-        self._watcher = watcher
+        self._watcher: Watcher | None = watcher
+
+    def release(self) -> None:
+        """Tell nobody any more. Each would else keep the other alive until garbage is collected."""
+        self._watcher = None
 
     def __setitem__(self, key: str, value: Any) -> None:
         super().__setitem__(key, value)
@@ -40,7 +44,7 @@ class WatchedScope(dict[str, Any]):
     def update(self, *args: Any, **kwargs: Any) -> None:
         """Routing's way of saying what it found; in Starlette and FastAPI alike."""
         changes: dict[str, Any] = dict(*args, **kwargs)
-        if "endpoint" in changes:
+        if "endpoint" in changes and self._watcher is not None:
             self._watcher.routed(self, changes)
         super().update(changes)
         self._outer.update(changes)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import gc
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -40,6 +41,24 @@ async def test_an_async_endpoint_is_the_current_span(captured: Captured) -> None
 
     await call(within(endpoint))
     assert captured.one("log")["spanId"] == captured.one("span", name="endpoint")["id"]
+
+
+async def test_a_request_leaves_no_garbage_to_be_collected(captured: Captured) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        scope.update(endpoint=app)
+        await answer(send)
+
+    observed = ObservabilityMiddleware(app)
+    await call(observed)
+    gc.collect()
+    gc.disable()
+    try:
+        await call(app)
+        without = gc.collect()
+        await call(observed)
+        assert gc.collect() == without
+    finally:
+        gc.enable()
 
 
 async def test_an_endpoint_in_the_thread_pool_is_the_current_span(captured: Captured) -> None:
