@@ -3,6 +3,7 @@
 https://opentelemetry.io/docs/specs/semconv/http/http-spans/
 """
 
+import functools
 from typing import Any, Final
 
 METHODS: Final = frozenset("CONNECT DELETE GET HEAD OPTIONS PATCH POST PUT QUERY TRACE".split())
@@ -24,6 +25,7 @@ def method_attributes(method: str | None) -> dict[str, Any]:
     return found
 
 
+@functools.lru_cache(maxsize=256)  # a server is known by few names
 def split_host(host: str, default: int | None) -> tuple[str, int | None]:
     """Take a ``Host`` header apart; *default* is the port of one that names none."""
     address, colon, digits = host.rpartition(":")
