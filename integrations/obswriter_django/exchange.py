@@ -89,7 +89,8 @@ class Exchange:
             # What runs in this process knows better than the headers where the request comes from.
             parent=_caller(request) if self._before is None else None,
         )
-        span.baggage = parse_baggage(request.META.get("HTTP_BAGGAGE", ""))
+        if baggage := request.META.get("HTTP_BAGGAGE"):
+            span.baggage = parse_baggage(baggage)
         self._span = span.__enter__()
         request.__dict__["_obswriter"] = self
         count_queries()
