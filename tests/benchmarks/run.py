@@ -243,11 +243,13 @@ def run(names: list[str], quick: bool) -> list[Row]:
     rows = []
     with TemporaryDirectory(prefix="obswriter-bench-") as scratch:
         for name in names:
-            print(f"{name} …", file=sys.stderr, flush=True)
+            print(f"{name} …", end=" ", file=sys.stderr, flush=True)
             try:
-                rows.append(BENCHMARKS[name](Scale(scratch, quick)))
+                row = BENCHMARKS[name](Scale(scratch, quick))
             except SkippedError as reason:
-                rows.append(Row(name, skipped=str(reason)))
+                row = Row(name, skipped=str(reason))
+            print(*filter(None, row.cells()[1:4]), sep=" | ", file=sys.stderr)
+            rows.append(row)
     return rows
 
 
