@@ -46,8 +46,8 @@ class StartMarks:
             at = self._free.pop()
         except IndexError:
             return -1
-        map = self._map
-        map[at + 1 : at + 1 + size] = line
+        map, start = self._map, at + 1
+        map[start : start + size] = line
         map[at] = 1  # last: a slot counts only when it is whole
         return at
 
