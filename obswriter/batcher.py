@@ -35,11 +35,15 @@ class EventBatcher:
 
     def __init__(self, config: ObservabilityWriterConfig) -> None:
         self.config = config
-        local = config.dir_mode, config.file_mode, config.durability == "disk"
         where = os.devnull if config.disabled else config.file_storage  # nothing is stored then
         with storing():  # a log handler would ask for the writer that is being made
-            self.storage = open_storage(where, *local)
+            self.storage = storage = open_storage(where)
+        if isinstance(storage, LocalStorage):
+            storage.durable |= config.durability == "disk"
+            if storage is not where:
+                storage.dir_mode, storage.file_mode = config.dir_mode, config.file_mode
         self.patience = config.shutdown_timeout_ms / 1000
+        self._ended = False
         self._start_anew()
         if not config.disabled:
             lifecycle.watch(self)
@@ -52,7 +56,6 @@ class EventBatcher:
         self._interval = self.config.flush_interval_ms / 1000 or math.inf
         self._reported_at = 0.0
         self._repaired = 0
-        self._ended = False
         self._buckets: dict[tuple[EventType, str], Bucket] = {}
         self._past: dict[tuple[EventType, str], Bucket] = {}  # those that no event gets into
         self.carrier = Carrier(self)
@@ -114,11 +117,6 @@ class EventBatcher:
             pass_on_interruption(error)
             return None
 
-    def drop(self, type: EventType, reason: str) -> None:
-        """Count an event that is not recorded, and why."""
-        with self._lock:
-            self.carrier.count_dropped(type, reason)
-
     def _new_bucket(self, type: EventType, project_id: str) -> Bucket:
         if self._ended:
             raise WriterShutdownError
@@ -127,8 +125,7 @@ class EventBatcher:
 
     def _close_one_of_many(self) -> None:
         """Before another file is begun: descriptors are the application's."""
-        buckets = self._buckets.copy().values()
-        in_use = [b for b in buckets if b.in_use] if len(buckets) > MOST_OPEN else []
+        in_use = [bucket for bucket in self._buckets.copy().values() if bucket.in_use]
         if len(in_use) > MOST_OPEN:
             oldest = min(in_use, key=lambda bucket: bucket.begun_at)
             oldest.close(oldest.segment)
@@ -165,12 +162,9 @@ class EventBatcher:
 
     def _report(self, type: EventType, reason: str, count: int) -> None:
         carrier = self.carrier
-        event = Metric(
-            name="obswriter.events.dropped",
-            value=count,
-            unit="{event}",
-            attributes={"obswriter.event.type": type, "obswriter.reason": reason},
-        )
+        name, unit = "obswriter.events.dropped", "{event}"
+        attributes = {"obswriter.event.type": type, "obswriter.reason": reason}
+        event = Metric(name=name, value=count, unit=unit, attributes=attributes)
         segment = self.add(event.to_wire(self.config.project_id, iso_from_ns(time.time_ns())))
         segment.notes[type, reason] += count
         if segment.state == "dropped":
@@ -179,8 +173,7 @@ class EventBatcher:
         carrier.warn(f"{type} events were dropped ({reason})", total)
 
     def _open_segments(self) -> list[Segment]:
-        buckets = list(self._buckets.values())
-        return [segment for bucket in buckets if (segment := bucket.segment).count]
+        return [s for bucket in list(self._buckets.values()) if (s := bucket.segment).count]
 
     def flush(self, timeout: float | None = None) -> FlushResult:
         """Have everything recorded before the call take its turn at the store; in seconds."""
@@ -210,9 +203,10 @@ class EventBatcher:
         return result
 
     def finish(self) -> None:
-        """Remove the spares: no more events come."""
+        """Remove the spares, and give the spool up; what is left in it is for the next process."""
         for bucket in [*self._buckets.values(), *self._past.values()]:
             bucket.discard_spare()
+        self.carrier.spool.close()
 
     def hand_over(self, successor: "EventBatcher") -> None:
         """End without storing; what is in the spool goes to the successor's store."""
@@ -224,7 +218,8 @@ class EventBatcher:
             self.flush(self.patience)  # there is no spool to take it from
         self.carrier.stop(self.patience)
         _let_go(self._past, self.carrier)
-        successor.carrier.take_over(self.carrier)
+        successor.carrier.spool.take_over(self.carrier.spool)
+        successor.carrier.wake()
 
     def end(self, timeout: float, *, threads_run: bool) -> None:
         """Store what there is while the interpreter ends; what comes later, each at once.

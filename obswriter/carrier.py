@@ -4,7 +4,6 @@ The thread is not needed for durability: what waits lies on the disk. Where no t
 (or none any more, in an interpreter that exits) the same rounds are made in line.
 """
 
-import logging
 import sys
 import threading
 import time
@@ -20,16 +19,15 @@ from .interruption import pass_on_interruption
 from .lifecycle import is_left_behind, signals_left_to_others
 from .repair import repair
 from .results import FlushResult, result_of
-from .segment import MappedSegment, Segment, State
+from .segment import MappedSegment, Segment
 from .spool import Spool, send
 from .storage import storing
 from .vocabulary import EventType
-from .warner import Warner
+from .warner import Warner, logger
 
 if TYPE_CHECKING:
     from .batcher import EventBatcher
 
-logger = logging.getLogger("obswriter")
 MEMORY_LIMIT = 32 * 1024 * 1024  # bytes that may wait in memory where there is no spool
 UNSEALED_LIMIT = 4  # closed segments that may stay mapped; whoever closes one more, seals one
 
@@ -70,7 +68,8 @@ class Carrier:
     def new_segment(self, type: EventType, project_id: str) -> Segment:
         """Create an empty segment: mapped if the disk allows, else in memory."""
         try:
-            return self.spool.new_segment(type, project_id, self.config.max_file_size)
+            folder = self.spool.folder(type, project_id)
+            return MappedSegment(type, project_id, self.config.max_file_size, folder)
         except Exception as error:
             pass_on_interruption(error)
             return self.new_in_memory(type, project_id, error)
@@ -82,10 +81,11 @@ class Carrier:
         return Segment(type, project_id, size)
 
     def count_dropped(self, type: EventType, reason: str) -> None:
-        """Count an event that is not recorded; the thread tells of it."""
-        self.dropped[type, reason] += 1
-        if self._thread is None:
-            self.wake()
+        """Count an event that is not recorded, and why; the thread tells of it."""
+        with self.lock:
+            self.dropped[type, reason] += 1
+            if self._thread is None:
+                self.wake()
 
     def take(self, segment: Segment) -> None:
         """Look after a segment that was just queued. Within its bounds the queue never refuses."""
@@ -110,14 +110,11 @@ class Carrier:
                 self._drop(segment)
 
     def _drop(self, segment: Segment, reason: str = "spool_full") -> None:
-        self._leave(segment, "dropped")
+        self.queue.remove(segment)
+        segment.state = "dropped"
         self.dropped[segment.type, reason] += segment.count
         self.reported -= segment.notes  # to be said once more
         segment.discard()
-
-    def _leave(self, segment: Segment, state: State) -> None:
-        self.queue.remove(segment)
-        segment.state = state
 
     def wake(self) -> None:
         """Have the thread make a round now; where none can run, go on in line. Never waits."""
@@ -140,7 +137,7 @@ class Carrier:
         if not self.stopping:
             self._tickets.append(threading.Event())
             self.round()  # the last one: nobody comes to the end of this process's Python
-        self._finish()
+        self._source.finish()
         self._thread = None  # first: who asks for a flush from now on, makes it himself
         for ticket in self._tickets.copy():
             ticket.set()
@@ -239,7 +236,8 @@ class Carrier:
 
     def _count_stored(self, segment: Segment) -> None:
         with self.lock:
-            self._leave(segment, "stored")
+            self.queue.remove(segment)
+            segment.state = "stored"
             self.written[segment.type] += segment.count
             self.files_written += 1
             self.last_flush_at = datetime.now(UTC)
@@ -248,7 +246,7 @@ class Carrier:
 
     def _is_gone(self, segment: Segment, path: str) -> bool:
         """After a failure: whether there is no file any more, since it was stored or deleted."""
-        if segment.is_gone():
+        if isinstance(segment, MappedSegment) and segment.is_gone():
             with suppress(Exception):
                 if self.storage.exists(path):
                     self._count_stored(segment)
@@ -283,17 +281,7 @@ class Carrier:
         """End the thread; one that hangs in the store is left behind and ends with its call."""
         self.stopping, thread = True, self._thread
         if thread is None or not thread.is_alive():
-            self._finish()
+            self._source.finish()
         elif thread is not threading.current_thread():
             self.wake()
             thread.join(timeout)
-
-    def _finish(self) -> None:
-        """Give the spool up; what is left in it is for whoever comes next."""
-        self._source.finish()
-        self.spool.close()
-
-    def take_over(self, predecessor: "Carrier") -> None:
-        """Store what a writer that has ended left in its spool."""
-        self.spool.take_over(predecessor.spool)
-        self.wake()

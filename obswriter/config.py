@@ -3,12 +3,12 @@
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final, Literal, Self, get_args
 
 from .exceptions import ConfigurationError
-from .file_naming import DEFAULT_BASE_PATH, check_base_path
+from .file_naming import BASE_PATH, check_base_path
 from .redaction import Redact
-from .serializer import DEFAULT_MAX_EVENT_SIZE
+from .serializer import MAX_EVENT_SIZE
 from .storage import FileStorage
 from .vocabulary import check_project_id, nearest
 
@@ -53,10 +53,10 @@ class ObservabilityWriterConfig:
     batch_size: int = 1000
     flush_interval_ms: int = 5000
     max_file_size: int = 10 * MIB
-    base_path: str = DEFAULT_BASE_PATH
+    base_path: str = BASE_PATH
     debug: bool = False
     disabled: bool = False
-    max_event_size: int = DEFAULT_MAX_EVENT_SIZE
+    max_event_size: int = MAX_EVENT_SIZE
     spool_dir: str | os.PathLike[str] | None = None
     max_spool_bytes: int = 512 * MIB
     spool_full: SpoolFull = "drop_oldest"
@@ -74,8 +74,8 @@ class ObservabilityWriterConfig:
         if isinstance(self.file_storage, os.PathLike):  # alike, however the path is written
             object.__setattr__(self, "file_storage", os.fspath(self.file_storage))
         for name, (wanted, is_good) in _RULES.items():
-            value = getattr(self, name)
-            _check(is_good(value), name, value, wanted)
+            if not is_good(value := getattr(self, name)):
+                raise ConfigurationError(f"{name} must be {wanted}; got {value!r}")
         for name, check in (("project_id", check_project_id), ("base_path", check_base_path)):
             try:
                 object.__setattr__(self, name, check(getattr(self, name)))
@@ -83,35 +83,27 @@ class ObservabilityWriterConfig:
                 raise ConfigurationError(str(error)) from None
 
     @classmethod
-    def resolve(
-        cls, options: Options, settings: Options | None = None, defaults: Options | None = None
-    ) -> "ObservabilityWriterConfig":
-        """Combine *options* before ``OBSWRITER_*`` variables before *settings* before *defaults*.
+    def resolve(cls, options: Options, settings: Options | None = None) -> Self:
+        """Combine *options* before ``OBSWRITER_*`` variables before *settings*.
 
         *settings* have the options' names, in capitals or not. An unknown name, or a missing
         ``file_storage`` or ``project_id``, is a ``ConfigurationError``.
         """
         lower = {str(name).lower(): value for name, value in (settings or {}).items()}
-        merged = {**(defaults or {}), **lower, **from_environment(), **options}
+        merged = {**lower, **from_environment(), **options}
         for name in merged:
             if name not in OPTIONS:
                 raise ConfigurationError(f"unknown option {name!r}{nearest(name, OPTIONS)}")
         for name in ("file_storage", "project_id"):
             if name not in merged:
-                raise ConfigurationError(
-                    f"{name} is required: pass {name}=… or set OBSWRITER_{name.upper()}"
-                )
+                remedy = f"pass {name}=… or set OBSWRITER_{name.upper()}"
+                raise ConfigurationError(f"{name} is required: {remedy}")
         return cls(**merged)
 
 
 OPTIONS: Final = {option.name: option for option in fields(ObservabilityWriterConfig)}
 
 _Rule = tuple[str, Callable[[Any], bool]]
-
-
-def _check(good: bool, name: str, value: object, wanted: str) -> None:
-    if not good:
-        raise ConfigurationError(f"{name} must be {wanted}; got {value!r}")
 
 
 def _at_least(minimum: int) -> _Rule:
@@ -143,10 +135,7 @@ _RULES: Final[dict[str, _Rule]] = {
     **dict.fromkeys(_SIZES, _at_least(1)),
     **dict.fromkeys(("flush_interval_ms", "shutdown_timeout_ms"), _at_least(0)),
     "max_event_size": _at_least(1024),
-    "sample_rate": (
-        "a number from 0 to 1",
-        lambda value: type(value) in (int, float) and 0 <= value <= 1,
-    ),
+    "sample_rate": ("a number from 0 to 1", lambda v: type(v) in (int, float) and 0 <= v <= 1),
     **dict.fromkeys(("debug", "disabled", "sample_errors"), _one_of(True, False)),
     **dict.fromkeys(("dir_mode", "file_mode"), _MODE),
     "redact": ("True, False or a callable", lambda value: callable(value) or type(value) is bool),

@@ -3,27 +3,18 @@
 import functools
 import inspect
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import Any, cast
 
-if TYPE_CHECKING:
-    from .spans import LiveSpan
+from .spans import F, LiveSpan
 
-F = TypeVar("F", bound=Callable[..., Any])
-Begin = Callable[[], "LiveSpan"]
+Begin = Callable[[], LiveSpan]
 
 
 def decorate(function: F, begin: Begin) -> F:
     """Wrap *function* in one of its own kind; *begin* makes the span of one call."""
     inner = getattr(function, "__func__", function)  # of a staticmethod, say
     kinds = inner, vars(type(inner)).get("__call__")  # an object may be called, too
-    if any(map(inspect.isasyncgenfunction, kinds)):
-        wrap = _async_generator
-    elif any(map(_is_coroutine_function, kinds)):
-        wrap = _coroutine
-    elif any(map(inspect.isgeneratorfunction, kinds)):
-        wrap = _generator
-    else:
-        wrap = _plain
+    wrap = next((wrap for is_one, wrap in _KINDS if any(map(is_one, kinds))), _plain)
     return cast("F", functools.wraps(function)(wrap(function, begin)))
 
 
@@ -90,3 +81,11 @@ def _async_generator(function: Callable[..., Any], begin: Begin) -> Callable[...
                 span.resume()
 
     return wrapper
+
+
+# In this order: a generator that types.coroutine() has marked is a coroutine function.
+_KINDS: tuple[tuple[Callable[[Any], bool], Callable[..., Any]], ...] = (
+    (inspect.isasyncgenfunction, _async_generator),
+    (_is_coroutine_function, _coroutine),
+    (inspect.isgeneratorfunction, _generator),
+)

@@ -14,7 +14,7 @@ from typing import Any
 from .timestamps import iso_from_ns
 from .vocabulary import EVENT_TYPES, EventType, check_project_id, check_word
 
-DEFAULT_BASE_PATH = "observability"
+BASE_PATH = "observability"
 OPEN_SUFFIX = ".open"
 
 _NAME = r"(([0-9]{8}T[0-9]{6}Z)_([0-9a-f]{5})[0-9a-f]{7}\.jsonl)"
@@ -77,25 +77,18 @@ def check_base_path(base_path: object) -> str:
         base = base_path.removesuffix("/")
         if base_path == "" or is_inside(base):
             return base
-    raise ValueError(
-        f"base_path must be a relative path of named folders such as 'observability' or "
-        f"'team/prod'; got {base_path!r}"
-    )
+    wanted = "a relative path of named folders such as 'observability' or 'team/prod'"
+    raise ValueError(f"base_path must be {wanted}; got {base_path!r}")
 
 
-def generate_directory_path(
-    type: EventType, project_id: str, base_path: str = DEFAULT_BASE_PATH
-) -> str:
+def generate_directory_path(type: EventType, project_id: str, base_path: str = BASE_PATH) -> str:
     """Return the folder of pending files; ``ValueError`` for an unknown type or a bad project."""
     known = check_word("type", type, EVENT_TYPES)
     return _join(check_base_path(base_path), known, check_project_id(project_id))
 
 
 def generate_file_path(
-    type: EventType,
-    project_id: str,
-    base_path: str = DEFAULT_BASE_PATH,
-    file_name: str | None = None,
+    type: EventType, project_id: str, base_path: str = BASE_PATH, file_name: str | None = None
 ) -> str:
     """Return the path of a pending file, under a new name unless *file_name* is given."""
     name = generate_file_name() if file_name is None else file_name

@@ -28,8 +28,7 @@ class StartMarks:
 
     def __init__(self, path: str) -> None:
         self.path = path
-        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
-        fd = os.open(path, flags, 0o600)
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         try:
             allocate(fd, 0, SLOT * SLOTS)
             self._map = mmap.mmap(fd, SLOT * SLOTS)

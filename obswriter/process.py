@@ -3,11 +3,10 @@
 import logging
 import os
 import threading
-from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-from .config import OPTIONS, ObservabilityWriterConfig
+from .config import OPTIONS, ObservabilityWriterConfig, Options
 from .exceptions import AlreadyConfiguredError
 from .redaction import without_credentials
 from .results import FlushResult
@@ -25,7 +24,7 @@ def _renew_lock() -> None:
 
 
 def configure(
-    *, replace: bool = False, settings: Mapping[str, Any] | None = None, **options: Any
+    *, replace: bool = False, settings: Options | None = None, **options: Any
 ) -> ObservabilityWriter:
     """Make the process-wide writer, and return it.
 
@@ -53,22 +52,17 @@ def configure(
     return new
 
 
-def resolve_config(
-    options: Mapping[str, Any], settings: Mapping[str, Any] | None = None
-) -> ObservabilityWriterConfig:
+def resolve_config(options: Options, settings: Options | None = None) -> ObservabilityWriterConfig:
     """Return the options of a writer made here and now; ``ConfigurationError`` for a wrong one."""
     defaults = {"file_storage": os.curdir, "project_id": "default"}
-    return ObservabilityWriterConfig.resolve(options, settings, defaults)
+    return ObservabilityWriterConfig.resolve(options, {**defaults, **(settings or {})})
 
 
 def _explain(old: ObservabilityWriterConfig, new: ObservabilityWriterConfig) -> str:
     pairs = [(name, getattr(old, name), getattr(new, name)) for name in OPTIONS]
-    changed = [(name, _shown(a), _shown(b)) for name, a, b in pairs if a != b]
-    changes = ", ".join(f"{name} was {a} and is {b}" for name, a, b in changed)
-    return (
-        f"obswriter is configured already, otherwise: {changes}. Configure it in one place, "
-        f"or pass replace=True to shut the old writer down"
-    )
+    changes = [f"{name} was {_shown(a)} and is {_shown(b)}" for name, a, b in pairs if a != b]
+    remedy = "Configure it in one place, or pass replace=True to shut the old writer down"
+    return f"obswriter is configured already, otherwise: {', '.join(changes)}. {remedy}"
 
 
 def _shown(value: object) -> str:

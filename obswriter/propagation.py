@@ -18,9 +18,7 @@ _HEADERS = "traceparent", "tracestate", "baggage"
 MOST_STATES = 32  # list-members of a tracestate; with more it is invalid
 MOST_BAGGAGE = 64, 8192  # list-members, and bytes in all; the rest is left behind
 
-_is_state = re.compile(
-    r"[a-z0-9][a-z0-9_*/@-]{0,255}=[ -+\--<>-~]{0,255}[!-+\--<>-~]", re.ASCII
-).fullmatch
+_is_state = re.compile(r"[a-z0-9][a-z0-9_*/@-]{0,255}=[ -+\--<>-~]{0,255}[!-+\--<>-~]").fullmatch
 _is_baggage = re.compile(
     r"([!#$%&'*+.^_`|~\w-]+)\s*=\s*([!#-+\--:<-\[\]-~]*)\s*((?:;[\t -+\--:<-~]*)*)", re.ASCII
 ).fullmatch
@@ -63,8 +61,7 @@ def parse_traceparent(
 
 def parse_tracestate(tracestate: str) -> str:
     """Return a valid list in its shortest form, and an invalid one as empty."""
-    members = [member.strip(" \t") for member in tracestate.split(",")]
-    members = [member for member in members if member]
+    members = [member for text in tracestate.split(",") if (member := text.strip(" \t"))]
     valid = len(members) <= MOST_STATES and all(map(_is_state, members))
     return ",".join(members) if valid else ""
 
@@ -85,11 +82,8 @@ def get_baggage() -> dict[str, str]:
     """Return what the current span carries along, without properties."""
     from urllib.parse import unquote
 
-    found = {}
-    for member in getattr(context.current(), "baggage", "").split(","):
-        if match := _is_baggage(member):
-            found[match[1]] = unquote(match[2])
-    return found
+    members = map(_is_baggage, getattr(context.current(), "baggage", "").split(","))
+    return {member[1]: unquote(member[2]) for member in members if member}
 
 
 def set_baggage(key: str, value: str) -> None:
@@ -126,8 +120,6 @@ def inject(carrier: MutableMapping[str, str]) -> None:
     """Write the current span into headers; without one they stay as they are."""
     span = context.current()
     if span is not None and (value := format_traceparent(span)):
-        carrier["traceparent"] = value
-        if span.tracestate:
-            carrier["tracestate"] = span.tracestate
-        if span.baggage:
-            carrier["baggage"] = span.baggage
+        for name, text in zip(_HEADERS, (value, span.tracestate, span.baggage), strict=True):
+            if text:
+                carrier[name] = text

@@ -82,9 +82,8 @@ class Redactor:
             value = self._ask(self._custom, name, value)
             if isinstance(value, dict | list):
                 return self._value(name, value)
-        return (
-            redact_url(value) if isinstance(value, str) and _holds_urls(_letters(name)) else value
-        )
+        is_url = isinstance(value, str) and _holds_urls(_letters(name))
+        return redact_url(value) if is_url else value
 
     def _ask(self, custom: Redact, name: str, value: Any) -> Any:
         try:

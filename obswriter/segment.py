@@ -65,10 +65,7 @@ class Segment:
             # No call from here on: had somebody appended on this very thread while the window
             # was being opened, `used` would be old, and the window is opened again.
             if self.base + self.position == used:
-                self.window = window
-                self.base = start
-                self.position = used - start
-                self.room = room
+                self.window, self.base, self.position, self.room = window, start, used - start, room
                 return
 
     def _open_window(self, used: int, size: int) -> tuple[int, mmap.mmap | bytearray]:
@@ -79,10 +76,6 @@ class Segment:
     def read(self) -> bytes:
         """Return the bytes used."""
         return bytes(self.window[: self.position])
-
-    def is_gone(self) -> bool:
-        """Whether a sealed segment's file is not where it was."""
-        return False
 
     def keep_name(self) -> None:
         """Be stored under the name that an adopter would store it under."""
@@ -108,8 +101,7 @@ class MappedSegment(Segment):
     def __init__(self, type: EventType, project_id: str, max_size: int, folder: str) -> None:
         super().__init__(type, project_id, max_size)
         self.path = f"{folder}/{self.file_name}{OPEN_SUFFIX}"
-        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
-        self.fd = os.open(self.path, flags, 0o666)
+        self.fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
         self.status = os.fstat(self.fd)
         try:
             self.advance(1)
@@ -144,6 +136,7 @@ class MappedSegment(Segment):
         self.file_name = os.path.basename(self.path).removesuffix(OPEN_SUFFIX)
 
     def is_gone(self) -> bool:
+        """Whether a sealed segment's file is not where it was."""
         try:
             os.lstat(self.path)
         except OSError as error:  # or it may not be looked at
@@ -170,9 +163,8 @@ class MappedSegment(Segment):
 
 def read_plain(path: str | Path) -> bytes:
     """Read a file of a spool, where no link, pipe or device may stand; of huge holes, one NUL."""
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     parts: list[bytes] = []
-    with open(os.open(path, flags), "rb", buffering=0) as file:
+    with open(os.open(path, os.O_NOFOLLOW | os.O_NONBLOCK), "rb", buffering=0) as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise OSError(errno.EINVAL, "not a plain file", str(path))
         while part := file.read(STEP):

@@ -17,24 +17,18 @@ from .timestamps import iso_from_ns
 
 EventInput = Event | Mapping[str, Any]
 
-DEFAULT_MAX_EVENT_SIZE = 1024 * 1024
+MAX_EVENT_SIZE = 1024 * 1024
 
 # Everything orjson would print in its own way goes through repair() instead, so that there is
 # one form for each: datetimes without microseconds would lose their six digits, for example.
-_STRICT = (
-    orjson.OPT_APPEND_NEWLINE
-    | orjson.OPT_PASSTHROUGH_DATETIME
-    | orjson.OPT_PASSTHROUGH_DATACLASS
-    | orjson.OPT_PASSTHROUGH_SUBCLASS
-)
+_STRICT = orjson.OPT_APPEND_NEWLINE | orjson.OPT_PASSTHROUGH_DATETIME
+_STRICT |= orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_SUBCLASS
 _dumps = orjson.dumps
 _redactor = Redactor()
 
 
 def encode(
-    wire: dict[str, Any],
-    max_size: int = DEFAULT_MAX_EVENT_SIZE,
-    redactor: Redactor | None = _redactor,
+    wire: dict[str, Any], max_size: int = MAX_EVENT_SIZE, redactor: Redactor | None = _redactor
 ) -> tuple[bytes, bool]:
     """Make the line of a wire dict; never raises, whatever the values are.
 

@@ -5,19 +5,16 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from .adoption import adopt, adopt_in_child
 from .config import ObservabilityWriterConfig
 from .file_naming import OPEN_SUFFIX, generate_file_path, get_processed_file_path
+from .marks import StartMarks
 from .segment import MappedSegment, Segment
 from .serializer import whole_lines
 from .spool_directory import OWNER, default_home, give_up, make_family, make_owned, unlock
 from .storage import FileStorage, fsync_directory, replace_file
 from .vocabulary import EventType
-
-if TYPE_CHECKING:
-    from .marks import StartMarks
 
 ADOPTION_SECONDS = 5.0
 HEARTBEAT_SECONDS = 60.0
@@ -29,12 +26,13 @@ class Spool:
     ``marks`` are there while it is; ``left`` says that what is in it waits for somebody else.
     """
 
+    marks: StartMarks | None = None
+
     def __init__(
         self, config: ObservabilityWriterConfig, storage: FileStorage, warn: Callable[..., None]
     ) -> None:
         self.recovered = 0
         self.taken_over: list[str] = []
-        self.marks: StartMarks | None = None
         self.left = False
         self.path = self.family = ""
         self._lock = -1
@@ -59,15 +57,12 @@ class Spool:
         else:  # somebody who interrupted us has made one
             give_up(path, lock)
 
-    def _folder(self, type: EventType, project_id: str) -> str:
+    def folder(self, type: EventType, project_id: str) -> str:
+        """Return the folder of such segments, made if need be; ``OSError`` where none can be."""
         self.begin()
         folder = f"{self.path}/{type}/{project_id}"
         os.makedirs(folder, exist_ok=True)
         return folder
-
-    def new_segment(self, type: EventType, project_id: str, max_size: int) -> MappedSegment:
-        """Create a segment's file; ``OSError`` where the disk refuses."""
-        return MappedSegment(type, project_id, max_size, self._folder(type, project_id))
 
     def seal(self, segment: MappedSegment) -> None:
         """Cut the file to its lines and give it its final name; it is only read from here on."""
@@ -88,7 +83,7 @@ class Spool:
     def _write_anew(self, segment: MappedSegment) -> None:
         lines, _ = whole_lines(segment.read())
         lines = lines.removeprefix(self._already_stored(segment))
-        folder = self._folder(segment.type, segment.project_id)
+        folder = self.folder(segment.type, segment.project_id)
         path = f"{folder}/{os.path.basename(segment.path)}"
         replace_file(path, lines)
         # If we may only not look at it, having become another user, somebody adopts it one day.
@@ -118,9 +113,7 @@ class Spool:
                 os.utime(f"{self.path}/{OWNER}")
             where = self.family, self._storage, config.base_path, self.taken_over
             found = adopt(*where, as_root=False)
-            for path in self.taken_over.copy():
-                if not os.path.isdir(path):
-                    self.taken_over.remove(path)
+            self.taken_over[:] = filter(os.path.isdir, self.taken_over)
             self.recovered += found.events
             for error in found.errors:
                 self._warn("a dead process's events wait in the spool", error)

@@ -10,7 +10,6 @@ The owner holds a ``flock`` on its directory. It decides only within one boot; a
 another boot or host is adopted when its heartbeat is old (``adoption.py``).
 """
 
-import errno
 import hashlib
 import json
 import os
@@ -25,10 +24,8 @@ from .exceptions import StorageError
 from .marks import StartMarks
 from .storage import FileStorage, LocalStorage, destination_of
 
-try:
+if os.name == "posix":  # on Windows segments stay in memory
     import fcntl
-except ImportError:  # Windows: segments stay in memory
-    fcntl = None  # type: ignore[assignment]
 
 _locks: set[int] = set()  # descriptors that hold one, or are about to
 
@@ -86,14 +83,9 @@ def boot_id() -> str:
 
 def make_family(home: Path, storage: FileStorage, base_path: str) -> str:
     """The folder of all spools with one destination, made if need be."""
-    if fcntl is None:
-        raise OSError(errno.ENOTSUP, "this system has no flock")
     _make_home(home, storage)
-    facts = {
-        "format": FORMAT_VERSION,
-        "destination": destination_of(storage),
-        "base_path": base_path,
-    }
+    store = destination_of(storage)
+    facts = {"format": FORMAT_VERSION, "destination": store, "base_path": base_path}
     text = json.dumps(facts, sort_keys=True)
     family = home / hashlib.sha256(text.encode()).hexdigest()[:16]
     family.mkdir(mode=0o700, exist_ok=True)
@@ -187,10 +179,8 @@ def try_lock(path: str, *, as_root: bool = True) -> Iterator[bool]:
             fd = _open_to_lock(path)
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             here, there = os.fstat(fd), os.lstat(path)  # adopted and gone meanwhile?
-            ours = os.path.samestat(here, there) and os.getuid() in (
-                here.st_uid,
-                0 if as_root else here.st_uid,
-            )
+            may = os.getuid() == here.st_uid or (as_root and os.getuid() == 0)
+            ours = may and os.path.samestat(here, there)
             user = here.st_uid if ours else user
         with rights_of(user):
             yield ours
@@ -201,9 +191,8 @@ def try_lock(path: str, *, as_root: bool = True) -> Iterator[bool]:
 def remove_if_empty(path: str) -> bool:
     """Remove a spool directory that holds no segment; whether it is gone."""
     for folder, _, _ in os.walk(path, topdown=False):
-        if folder != path:
-            with suppress(OSError):
-                os.rmdir(folder)
+        with suppress(OSError):
+            os.rmdir(folder)
     with suppress(FileNotFoundError):  # somebody has deleted the spool
         if any(name != OWNER for name in os.listdir(path)):
             return False

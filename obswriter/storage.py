@@ -65,8 +65,8 @@ class LocalStorage:
         durable: bool = False,
     ) -> None:
         self.root = Path(os.path.abspath(os.path.expanduser(root)))
-        self._dir_mode = dir_mode
-        self._file_mode = file_mode
+        self.dir_mode = dir_mode
+        self.file_mode = file_mode
         self.durable = durable
         self.destination = self.root.as_uri()
 
@@ -75,14 +75,11 @@ class LocalStorage:
 
     def local_path(self, path: str) -> Path:
         """Return where *path* lies on the disk; ``StorageError`` if a link leads elsewhere."""
-        full = str(self.root)
-        for part in checked_path(path).split("/"):
-            full = f"{full}/{part}"
-            if os.path.islink(full):
-                root, real = os.path.realpath(self.root), os.path.realpath(self.root / path)
-                if os.path.commonpath((real, root)) != root:
-                    raise StorageError(f"{path!r} leads out of the store {root!r} to {real!r}")
-        return Path(full)
+        full = self.root / checked_path(path)
+        root, real = os.path.realpath(self.root), os.path.realpath(full)
+        if os.path.commonpath((real, root)) != root:
+            raise StorageError(f"{path!r} leads out of the store {root!r} to {real!r}")
+        return full
 
     def _target(self, path: str) -> Path:
         target = self.local_path(path)
@@ -94,7 +91,7 @@ class LocalStorage:
         if not folder.is_dir():
             self.make_folder(folder.parent)
             folder.mkdir(exist_ok=True)
-            _set_mode(folder, self._dir_mode)  # mkdir()'s own mode is cut by the umask
+            _set_mode(folder, self.dir_mode)  # mkdir()'s own mode is cut by the umask
             self._sync(folder.parent)
 
     def _sync(self, folder: Path) -> None:
@@ -104,7 +101,7 @@ class LocalStorage:
     def write(self, path: str, data: bytes) -> None:
         """Write a temporary file beside the target, then rename it."""
         target = self._target(path)
-        replace_file(target, data, self._file_mode)
+        replace_file(target, data, self.file_mode)
         self._sync(target.parent)
 
     def put_file(self, local_path: str, path: str) -> None:
@@ -113,7 +110,7 @@ class LocalStorage:
         if target.exists():
             raise FileExistsError(f"{path!r} is in the store already")
         try:
-            _set_mode(local_path, self._file_mode)
+            _set_mode(local_path, self.file_mode)
             os.rename(local_path, target)
             self._sync(target.parent)
         except OSError:  # most likely another file system's
@@ -183,12 +180,7 @@ def fsync_directory(path: str | Path) -> None:
 _is_url = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+(://|::)").match
 
 
-def open_storage(
-    where: str | os.PathLike[str] | FileStorage,
-    dir_mode: int | None = None,
-    file_mode: int | None = None,
-    durable: bool = False,
-) -> FileStorage:
+def open_storage(where: str | os.PathLike[str] | FileStorage) -> FileStorage:
     """Return the store behind a path, a URL or a ready ``FileStorage``.
 
     A local path or ``file://`` never loads fsspec; ``ConfigurationError`` for a URL that nobody
@@ -199,18 +191,14 @@ def open_storage(
 
         parts = urlsplit(where)
         if parts.netloc in ("", "localhost") and parts.path:
-            return LocalStorage(unquote(parts.path), dir_mode, file_mode, durable)
+            return LocalStorage(unquote(parts.path))
         shown = without_credentials(where)
         raise ConfigurationError(f"file_storage: {shown!r} needs a third slash: file:///a/folder")
     if isinstance(where, str) and _is_url(where):
         from .fsspec_storage import FsspecStorage
 
         return FsspecStorage.from_url(where)
-    if isinstance(where, str | os.PathLike):
-        return LocalStorage(where, dir_mode, file_mode, durable)
-    if isinstance(where, LocalStorage):
-        where.durable |= durable
-    return where
+    return LocalStorage(where) if isinstance(where, str | os.PathLike) else where
 
 
 def destination_of(storage: FileStorage) -> str:

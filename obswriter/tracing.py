@@ -4,20 +4,18 @@ Nothing here ever raises for what it is given: values are repaired, or the event
 counted. Each works on the process-wide writer, and does nothing where that is disabled.
 """
 
-from collections.abc import Callable
 from time import time_ns
-from typing import Any, TypeVar
+from typing import Any
 
 from . import context, process
 from .ids import new_span_id
 from .lenient import as_attributes, as_text, as_word
 from .propagation import SpanContext
-from .spans import Attributes, LiveSpan, LiveTrace
+from .spans import Attributes, F, LiveSpan, LiveTrace
 from .timestamps import iso_from_ns
 from .vocabulary import LEVELS, SPAN_KINDS, EventType, SpanKind, to_number
 from .writer import add_current_ids
 
-F = TypeVar("F", bound=Callable[..., Any])
 INTERNAL: SpanKind = "internal"
 
 

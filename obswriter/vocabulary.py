@@ -40,10 +40,8 @@ def check_word(field: str, value: Any, known: tuple[str, ...]) -> str:
 def check_project_id(value: object) -> str:
     """Return *value*; ``ValueError`` unless it can be a project: it becomes a directory name."""
     if not isinstance(value, str) or value == "processed" or not _is_project_id(value):
-        raise ValueError(
-            f"project_id must be 1 to 128 of the characters A-Z a-z 0-9 _ - and not 'processed'; "
-            f"got {value!r}"
-        )
+        wanted = "1 to 128 of the characters A-Z a-z 0-9 _ - and not 'processed'"
+        raise ValueError(f"project_id must be {wanted}; got {value!r}")
     return str.__str__(value)  # an enum's member would make a directory of its own name
 
 

@@ -30,10 +30,9 @@ class ObservabilityWriter:
         if config is None:
             config = ObservabilityWriterConfig.resolve(options)
         elif options or not isinstance(config, ObservabilityWriterConfig):
-            raise TypeError(
-                f"ObservabilityWriter() takes options by name, or an ObservabilityWriterConfig "
-                f"and nothing else; got {config!r} and {', '.join(options) or 'no options'}"
-            )
+            wanted = "options by name, or an ObservabilityWriterConfig and nothing else"
+            given = f"{config!r} and {', '.join(options) or 'no options'}"
+            raise TypeError(f"ObservabilityWriter() takes {wanted}; got {given}")
         self.config = config
         self.disabled = config.disabled
         self.samples = config.sample_rate < 1
@@ -121,7 +120,7 @@ class ObservabilityWriter:
     def drop(self, type: EventType, reason: str) -> None:
         """For obswriter's own modules: count an event that could not be recorded."""
         if not self.disabled:
-            self._batcher.drop(type, reason)
+            self._batcher.carrier.count_dropped(type, reason)
 
     def flush(self, timeout: float | None = None) -> FlushResult:
         """Store everything recorded before the call; *timeout* is in seconds.

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="marks are kept in mapped files")
 
 DIE = "os._exit(0)"
+SHUT_DOWN = "obswriter.configure(); obswriter.shutdown()"
 
 
 def spans(root: Path, **fields: Any) -> list[dict[str, Any]]:
@@ -64,8 +65,9 @@ with obswriter.span("handle", kind="server", attributes={"order": 7}) as span:
         "obswriter.span('s').__enter__()",
         f"obswriter.configure(disabled=True)\nobswriter.span('s').__enter__()\n{DIE}",
         f"obswriter.configure(sample_rate=1e-9)\nobswriter.span('s').__enter__()\n{DIE}",
+        f"{SHUT_DOWN}\nif os.fork() == 0: obswriter.span('s').__enter__(); {DIE}\nos.wait()",
     ],
-    ids=["ended", "flushed", "shut down", "a normal end", "disabled", "not sampled"],
+    ids=["ended", "flushed", "shut down", "a normal end", "disabled", "not sampled", "forked"],
 )
 def test_what_ended_or_was_given_up_leaves_no_evidence(script: str, tmp_path: Path) -> None:
     run(script, tmp_path).recover()

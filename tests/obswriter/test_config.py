@@ -35,7 +35,7 @@ def resolve(
     settings: dict[str, Any] | None = None,
     defaults: dict[str, Any] | None = None,
 ) -> ObservabilityWriterConfig:
-    return ObservabilityWriterConfig.resolve(options, settings, defaults)
+    return ObservabilityWriterConfig.resolve(options, {**(defaults or {}), **(settings or {})})
 
 
 def test_the_defaults_are_the_contracts() -> None:

@@ -20,7 +20,7 @@ from obswriter import (
     serialize_events,
     serializer,
 )
-from obswriter.serializer import DEFAULT_MAX_EVENT_SIZE, whole_lines
+from obswriter.serializer import MAX_EVENT_SIZE, whole_lines
 from obswriter_testsupport import values as v
 
 TIME = "2026-01-23T12:00:00.000123Z"
@@ -42,7 +42,7 @@ class Line(NamedTuple):
     repaired: bool
 
 
-def encode(wire: dict[str, Any], max_size: int = DEFAULT_MAX_EVENT_SIZE) -> Line:
+def encode(wire: dict[str, Any], max_size: int = MAX_EVENT_SIZE) -> Line:
     return Line(*serializer.encode(wire, max_size))
 
 
@@ -161,7 +161,7 @@ def fits(wire: dict[str, Any], max_size: int) -> dict[str, Any]:
 )  # fmt: skip
 def test_an_event_over_the_limit_is_cut_visibly_and_keeps_its_identity(attributes: Any) -> None:
     wire = {**IDENTITY, "name": "n", "attributes": attributes, "recordedAt": TIME}
-    assert fits(wire, DEFAULT_MAX_EVENT_SIZE)["name"] == "n"
+    assert fits(wire, MAX_EVENT_SIZE)["name"] == "n"
 
 
 @given(
