@@ -213,13 +213,16 @@ class EventBatcher:
         with self._lock:
             waiting = [*self._open_segments(), *self.carrier.queue]
             in_spool = all(isinstance(segment, MappedSegment) for segment in waiting)
-            self._end_recording(close=not in_spool)
+            self._end_recording(close=successor.config.disabled or not in_spool)
+            if successor.config.disabled:
+                self.carrier.drop_all("disabled")
         if not in_spool:
             self.flush(self.patience)  # there is no spool to take it from
         self.carrier.stop(self.patience)
         _let_go(self._past, self.carrier)
-        successor.carrier.spool.take_over(self.carrier.spool)
-        successor.carrier.wake()
+        if not successor.config.disabled:
+            successor.carrier.spool.take_over(self.carrier.spool)
+            successor.carrier.wake()
 
     def end(self, timeout: float, *, threads_run: bool) -> None:
         """Store what there is while the interpreter ends; what comes later, each at once.

@@ -109,6 +109,12 @@ class Carrier:
                 excess -= segment.size
                 self._drop(segment)
 
+    def drop_all(self, reason: str) -> None:
+        """Drop what waits: nobody wants it any more."""
+        for segment in self.queue.copy():
+            if segment.state in ("closed", "sealed"):
+                self._drop(segment, reason)
+
     def _drop(self, segment: Segment, reason: str = "spool_full") -> None:
         self.queue.remove(segment)
         segment.state = "dropped"

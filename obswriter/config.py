@@ -125,8 +125,8 @@ def _is_store(value: object) -> bool:
 
 
 _MODE: _Rule = (
-    "permissions such as 0o775 (in a variable: 775)",
-    lambda value: value is None or (type(value) is int and 0 <= value <= 0o7777),
+    "permissions such as 0o775 (in a variable: 775), the owner's to read and write among them",
+    lambda value: value is None or (type(value) is int and value & ~0o7177 == 0o600),
 )
 _SIZES = ("batch_size", "max_file_size", "max_spool_bytes", "retry_initial_ms", "retry_max_ms")
 _RULES: Final[dict[str, _Rule]] = {

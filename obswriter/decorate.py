@@ -12,6 +12,8 @@ Begin = Callable[[], LiveSpan]
 
 def decorate(function: F, begin: Begin) -> F:
     """Wrap *function* in one of its own kind; *begin* makes the span of one call."""
+    if isinstance(function, classmethod):
+        return cast("F", classmethod(decorate(function.__func__, begin)))
     inner = getattr(function, "__func__", function)  # of a staticmethod, say
     kinds = inner, vars(type(inner)).get("__call__")  # an object may be called, too
     wrap = next((wrap for is_one, wrap in _KINDS if any(map(is_one, kinds))), _plain)

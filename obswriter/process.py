@@ -40,7 +40,7 @@ def configure(
     with _lock:
         old = writer
         if old is not None and not old.is_shutdown and not replace:
-            if config == old.config:
+            if old.is_made_by(config):
                 old.implicit = False
                 return old
             if not old.implicit:

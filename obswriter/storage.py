@@ -177,6 +177,7 @@ def fsync_directory(path: str | Path) -> None:
         os.close(fd)
 
 
+_lacks_slashes = re.compile(r"(?:s3a?|gs|gcs|az|abfss?|memory|file|https?):(?!//|:)").match
 _is_url = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+(://|::)").match
 
 
@@ -198,7 +199,14 @@ def open_storage(where: str | os.PathLike[str] | FileStorage) -> FileStorage:
         from .fsspec_storage import FsspecStorage
 
         return FsspecStorage.from_url(where)
-    return LocalStorage(where) if isinstance(where, str | os.PathLike) else where
+    if not isinstance(where, str | os.PathLike):
+        return where
+    store = LocalStorage(where)
+    if _lacks_slashes(str(where)):
+        raise ConfigurationError(f"file_storage: {where!r} needs two slashes, as in s3://bucket")
+    if store.root.is_file():
+        raise ConfigurationError(f"file_storage must be a folder; {where!r} is a file")
+    return store
 
 
 def destination_of(storage: FileStorage) -> str:

@@ -5,6 +5,7 @@ counted. Each works on the process-wide writer, and does nothing where that is d
 """
 
 from time import time_ns
+from types import FunctionType
 from typing import Any
 
 from . import context, process
@@ -26,6 +27,8 @@ def trace(
 
     Its id is a remote *parent*'s (from ``traceparent``), or a new one.
     """
+    if isinstance(name, FunctionType):  # a decorator without parentheses
+        return trace(name.__qualname__)(name)
     extra = {"input": input, "metadata": as_attributes(metadata) or None}
     return LiveTrace(as_text(name), INTERNAL, None, parent, extra)
 
@@ -44,6 +47,8 @@ def span(
     if kind is not INTERNAL:
         kind = as_word(kind, SPAN_KINDS, INTERNAL)
     if type(name) is not str:
+        if isinstance(name, FunctionType):  # a decorator without parentheses
+            return observe(name)
         name = as_text(name)
     return LiveSpan(name, kind, attributes, parent, None)
 

@@ -26,6 +26,8 @@ class Warner:
 
     def warn(self, text: str, detail: object = None) -> None:
         """Have a warning logged soon, with its latest detail: an exception, say."""
+        if isinstance(detail, OSError) and type(detail).__module__ == "builtins":
+            detail = str(detail)  # which names the file
         self._waiting[text] = detail and redact_url(str(repair(detail)))
 
     def say(self) -> None:

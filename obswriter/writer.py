@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from time import time_ns
 from typing import Any
 
@@ -13,6 +14,7 @@ from .exceptions import WriterShutdownError
 from .interruption import pass_on_interruption
 from .propagation import RANDOM, SAMPLED
 from .results import FlushResult, WriterStats
+from .storage import LocalStorage, open_storage
 from .timestamps import iso_from_ns
 from .vocabulary import EventType
 
@@ -155,6 +157,16 @@ class ObservabilityWriter:
     def get_stats(self) -> WriterStats:
         """Return the counts of this process, all of one moment."""
         return self._batcher.stats()
+
+    def is_made_by(self, config: ObservabilityWriterConfig) -> bool:
+        """Whether *config* asks for this very writer, the store's place maybe written otherwise."""
+        if replace(config, file_storage=self.config.file_storage) != self.config:
+            return False
+        here, there = self._batcher.storage, config.file_storage
+        if there != self.config.file_storage and isinstance(here, LocalStorage):
+            there = open_storage(there)
+            return isinstance(there, LocalStorage) and there.root == here.root
+        return there == self.config.file_storage
 
     def give_way(self, successor: "ObservabilityWriter") -> None:
         """End, and pass on to *successor* what comes later; if implicit, what waits as well."""

@@ -4,6 +4,7 @@ from typing import Any
 
 import obswriter
 from obswriter import LiveSpan
+from obswriter.lenient import type_name
 
 from .attributes import name_endpoint
 from .observed import Observed, leave
@@ -98,8 +99,12 @@ class ObservedConnection(Observed):
             leave(message, error)
 
     def _conclude(self, error: BaseException | None) -> None:
-        if isinstance(error, Exception) and not self._status:
-            self._set_status(500)
+        if isinstance(error, Exception):
+            if not self._status:
+                self._set_status(500)
+            if self._message is not None:  # the event is the server span's
+                self._message.set_status("error")
+                self._message.set_attribute("error.type", type_name(error))
         for direction, (count, size) in self._counts.items():
             name = f"obswriter.websocket.messages_{direction}"
             self._server.set_attributes({name: count, f"{name}.size": size})

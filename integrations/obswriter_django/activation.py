@@ -32,12 +32,12 @@ def activate() -> str:
 
         obswriter_celery.install(**celery_options(celery))
     faults = check_settings()
-    for fault in faults:
-        logger.error("%s %s (%s)", fault.msg, fault.hint, fault.id)
-    if all(fault.id == OWN_FAULT for fault in faults):
-        return _configure()
-    _record_nothing()
-    return ""
+    texts = [f"{fault.msg} {fault.hint} ({fault.id})" for fault in faults]
+    if any(fault.id != OWN_FAULT for fault in faults):
+        _record_nothing(texts)
+        return ""
+    _say(texts)
+    return _configure()
 
 
 def _configure() -> str:
@@ -47,8 +47,7 @@ def _configure() -> str:
         logger.warning("OBSWRITER is not used: %s", error)
         return str(error)
     except obswriter.ConfigurationError as error:
-        logger.error("%s", error)
-        _record_nothing()
+        _record_nothing([str(error)])
     return ""
 
 
@@ -60,8 +59,17 @@ def _follow_settings(*, setting: str, **kwargs: object) -> None:
         watch_layers()
 
 
-def _record_nothing() -> None:
-    """Better no events than events in a place or a project nobody meant."""
+def _record_nothing(faults: list[str]) -> None:
+    """Better no events than events in a place or a project nobody meant.
+
+    The faults are said afterwards: before, they would be recorded themselves.
+    """
     with suppress(obswriter.ObswriterError):  # what the process configured before stays as it is
         obswriter.configure(disabled=True)
-        logger.error("obswriter records nothing until that is corrected")
+        faults = [*faults, "obswriter records nothing until that is corrected"]
+    _say(faults)
+
+
+def _say(faults: list[str]) -> None:
+    for fault in faults:
+        logger.error("%s", fault)

@@ -17,6 +17,8 @@ WEB_KEYS: Final = (
 )  # fmt: skip
 """What the middleware understands beside the writer's options."""
 
+HOOKS: Final = ("ON_REQUEST", "ON_RESPONSE")
+
 SWITCHES: Final = (
     "DB", "DB_PARAMETERS", "CACHE", "TEMPLATES", "MIDDLEWARE", "SIGNALS", "COMMANDS",
 )  # fmt: skip
@@ -76,23 +78,25 @@ class Settings:
         self._read = self.OBSWRITER
         given = self.given
         right = {key: given[key] for key in WEB_KEYS if key in given and not web_fault(key, given)}
-        self._http = HttpOptions.check(**{key.lower(): loaded(right[key]) for key in right})
+        self._http = HttpOptions.check(**{key.lower(): loaded(key, right[key]) for key in right})
         known = {key: given[key] for key in DEFAULTS if key in given}
         good = {key: value for key, value in known.items() if not switch_fault(key, value)}
         self._own = {**DEFAULTS, **good}
 
 
-def loaded(value: Any) -> Any:
-    """Return what a dotted path names: settings are written before hooks can be imported."""
-    return import_string(value) if isinstance(value, str) and "." in value else value
+def loaded(key: str, value: Any) -> Any:
+    """Return a hook that a dotted path names: settings are written before it can be imported."""
+    return import_string(value) if key in HOOKS and isinstance(value, str) else value
 
 
 def web_fault(key: str, given: Mapping[str, Any]) -> str:
     """Return what is wrong with one of the middleware's options, or an empty text."""
     try:
-        value = loaded(given[key])
+        value = loaded(key, given[key])
         HttpOptions.check(lambda _: f"OBSWRITER[{key!r}]", **{key.lower(): value})
-    except (TypeError, ValueError, ImportError) as error:
+    except ImportError as error:
+        return f"OBSWRITER[{key!r}] names {given[key]!r}, which cannot be imported: {error}"
+    except (TypeError, ValueError) as error:
         return str(error)
     return ""
 

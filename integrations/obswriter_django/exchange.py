@@ -93,6 +93,7 @@ class Exchange:
             span.baggage = parse_baggage(baggage)
         self._span = span.__enter__()
         request.__dict__["_obswriter"] = self
+        request.__dict__["_obswriter_span"] = self._span  # what Django logs of a response, later
         count_queries()
         if options.metrics:
             self._measured = _metrics.begin(attributes)

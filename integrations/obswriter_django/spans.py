@@ -22,6 +22,9 @@ _OPERATIONS: Final = (
     "get", "set", "add", "delete", "touch", "incr", "get_many", "set_many", "delete_many", "clear",
 )  # fmt: skip
 
+# Since Django 6.0 a template has parts that can be rendered alone.
+_TEMPLATES: Final = (template.Template, *filter(None, [getattr(template, "PartialTemplate", None)]))
+
 _NOT_TRACED: Final = frozenset(
     "check dbshell obswriter runserver runserver_plus shell shell_plus test testserver".split()
 )
@@ -33,7 +36,8 @@ def watch_spans() -> None:
     for backend in {type(cache) for cache in caches.all(initialized_only=False)}:
         for name in _OPERATIONS:
             replace(backend, name, conf.wants("CACHE"), _cached)
-    replace(template.Template, "_render", conf.wants("TEMPLATES"), _rendered)
+    for kind in _TEMPLATES:
+        replace(kind, "_render", conf.wants("TEMPLATES"), _rendered)
     replace(BaseCommand, "execute", conf.wants("COMMANDS"), _commanded)
 
 

@@ -54,7 +54,8 @@ def wire_of(record: logging.LogRecord, project_id: str, template: bool) -> dict[
         "attributes": attributes,
     }
     if not ("trace_id" in attributes and take_ids(attributes, wire)):
-        span = context.current()
+        # Django says of a response that it is an error when its middleware has done with it.
+        span = context.current() or getattr(attributes.get("request"), "_obswriter_span", None)
         if span is not None:
             wire["traceId"], wire["spanId"] = span.trace_id, span.id
     wire["recordedAt"] = now

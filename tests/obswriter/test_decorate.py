@@ -127,6 +127,36 @@ def test_methods_of_every_kind_can_be_observed(captured: Captured) -> None:
     assert len(captured.events("span")) == 4
 
 
+@pytest.mark.parametrize("bare", [obswriter.span, obswriter.trace])
+def test_a_decorator_without_parentheses_does_what_was_meant(
+    captured: Captured, bare: Callable[[Any], Any]
+) -> None:
+    @bare
+    def double(number: int) -> int:
+        return number * 2
+
+    class Order:
+        @bare
+        async def pay(self, amount: int) -> int:
+            return amount
+
+    assert double(21) == 42
+    assert asyncio.run(Order().pay(7)) == 7
+    names = [span["name"].rpartition("<locals>.")[2] for span in captured.events("span")]
+    assert names == ["double", "Order.pay"]
+
+
+def test_a_class_method_may_be_decorated_from_outside(captured: Captured) -> None:
+    class Order:
+        @obswriter.span("make")
+        @classmethod
+        def make(cls) -> str:
+            return cls.__name__
+
+    assert (Order.make(), Order().make()) == ("Order", "Order")
+    assert [span["name"] for span in captured.events("span")] == ["make", "make"]
+
+
 def test_callables_without_a_name_can_be_observed(captured: Captured) -> None:
     """Named after what it calls; its arguments are nobody's business."""
     assert obswriter.observe(functools.partial(int, "7"))() == 7

@@ -79,6 +79,30 @@ def test_replacing_shuts_the_old_writer_down_and_stores_what_it_had(tmp_path: Pa
     assert [event["projectId"] for event in stored_events(tmp_path)] == ["a"]
 
 
+@pytest.mark.parametrize("again", ["s/", "./s", "../{name}/s", "{path}/s", "file://{path}/s"])
+def test_the_same_folder_in_other_words_is_the_same(tmp_path: Path, again: str) -> None:
+    writer = obswriter.configure(file_storage="s")
+    words = again.format(name=tmp_path.name, path=tmp_path)
+    assert obswriter.configure(file_storage=words) is writer
+    assert obswriter.configure(file_storage=tmp_path / "s") is writer
+    for other in ("t", "memory://s"):
+        with pytest.raises(AlreadyConfiguredError, match="file_storage was 's'"):
+            obswriter.configure(file_storage=other)
+
+
+def test_what_was_recorded_before_recording_was_turned_off_is_gone(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    obswriter.log("info", "early")
+    early = obswriter.get_writer()
+    obswriter.configure(disabled=True)
+    obswriter.log("info", "late")
+    obswriter.shutdown()
+    assert [*tmp_path.rglob("*.jsonl*"), *tmp_path.rglob("started")] == []
+    assert early.get_stats().dropped["log"] == {"disabled": 1}
+    assert caplog.text == ""
+
+
 def test_after_shutdown_it_can_be_configured_anew(tmp_path: Path) -> None:
     obswriter.configure(project_id="a")
     obswriter.shutdown()

@@ -182,6 +182,18 @@ def test_a_file_url_that_names_a_host_is_refused(where: str) -> None:
         open_storage(where)
 
 
+@pytest.mark.parametrize("where", ["s3:/bucket/x", "s3:bucket", "gs:/b", "memory:x", "file:store"])
+def test_a_url_without_its_slashes_is_no_folder(where: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"'{where}' needs two slashes"):
+        open_storage(where)
+
+
+def test_a_file_is_no_store(tmp_path: Path) -> None:
+    (tmp_path / "app.py").touch()
+    with pytest.raises(ConfigurationError, match=r"must be a folder; '.*app.py' is a file"):
+        open_storage(str(tmp_path / "app.py"))
+
+
 @pytest.mark.parametrize("where", ["nosuch://bucket/x", "nosuch::memory://x"])
 def test_a_url_that_nobody_knows_is_refused_with_the_remedy(where: str) -> None:
     with pytest.raises(ConfigurationError, match=rf"'{where}' cannot be opened .*pip install"):

@@ -141,6 +141,20 @@ async def test_each_message_is_a_span_on_request(captured: Captured) -> None:
     assert [log["spanId"] for log in captured.events("log")] == [first["id"], second["id"]]
 
 
+async def test_the_message_that_was_dealt_with_when_it_failed_says_so(captured: Captured) -> None:
+    async def fail(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send(ACCEPT)
+        await receive()
+        raise LookupError("no such room")
+
+    with pytest.raises(LookupError):
+        await converse(fail, CONNECT, said(text="a"), websocket_messages=True)
+    span = captured.one("span", name="websocket message")
+    assert (span["status"], span["attributes"]["error.type"]) == ("error", "LookupError")
+    assert "events" not in span
+
+
 def test_a_route_names_the_connection(captured: Captured) -> None:
     pytest.importorskip("starlette")
     from starlette.applications import Starlette

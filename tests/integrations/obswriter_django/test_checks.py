@@ -73,7 +73,11 @@ WRONG: list[tuple[str, Any, list[str]]] = [
     ("E004", {"EXCLUDE": ["healthz"]}, ["OBSWRITER['EXCLUDE']", "'healthz'", "'/static/*'"]),
     ("E004", {"REQUEST_HEADERS": "x"}, ["OBSWRITER['REQUEST_HEADERS']", "'x'", "x-shop-*"]),
     ("E004", {"TRUSTED_PROXIES": ["lb"]}, ["OBSWRITER['TRUSTED_PROXIES']", "'lb'", "10.0.0.0/8"]),
-    ("E004", {"ON_REQUEST": "no.such"}, ["No module named 'no'"]),
+    ("E004", {"TRUSTED_PROXIES": "10.0.0.0/8"}, ["OBSWRITER['TRUSTED_PROXIES']", "'10.0.0.0/8'"]),
+    ("E004", {"ON_REQUEST": "no.such"}, ["OBSWRITER['ON_REQUEST']", "'no.such'", "imported"]),
+    ("E004", {"ON_REQUEST": "hook"}, ["OBSWRITER['ON_REQUEST']", "'hook'"]),
+    ("E003", {"DIR_MODE": 2775}, ["OBSWRITER['DIR_MODE']", "2775", "0o775"]),
+    ("E003", {"FILE_MODE": 640}, ["OBSWRITER['FILE_MODE']", "640", "0o775"]),
     ("E004", {"DB": "yes"}, ["OBSWRITER['DB']", "True or False", "'yes'"]),
     ("E004", {"DB_SLOW_MS": 0.5}, ["OBSWRITER['DB_SLOW_MS']", "milliseconds", "0.5"]),
     ("E004", {"CELERY": "yes"}, ["OBSWRITER['CELERY']", "True, False or a dict", "'yes'"]),
@@ -291,6 +295,9 @@ settings.configure(
 if "obswriter" in sys.argv[3:]:
     import obswriter
     obswriter.configure(file_storage=sys.argv[1], project_id="own")
+if "logging" in sys.argv[3:]:
+    import logging, obswriter_logging
+    logging.getLogger().addHandler(obswriter_logging.ObservabilityHandler())
 django.setup()
 urlpatterns = [path("items/<int:id>", lambda request, id: HttpResponse("tea"))]
 from django.test import Client
@@ -320,6 +327,14 @@ def test_the_middleware_alone_says_what_is_wrong_and_disturbs_no_request(tmp_pat
     assert "BATCHSIZE" in done.stderr
     assert "'BATCH_SIZE'" in done.stderr
     assert stored_events(tmp_path) == []
+
+
+def test_what_is_wrong_is_said_aloud_where_obswriter_alone_hears_it(tmp_path: Path) -> None:
+    done = run_alone(tmp_path, {"BATCHSIZE": 1}, "logging")
+    assert done.returncode == 0, done.stderr
+    assert "BATCHSIZE" in done.stderr
+    assert "dev/null" not in done.stderr
+    assert list(tmp_path.rglob("*.jsonl*")) == []
 
 
 def test_the_middleware_alone_leaves_a_writer_that_the_code_configures_in_peace(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import logging
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,6 +17,7 @@ from django.views import View
 import obswriter
 from obswriter import context
 from obswriter_django import ObservabilityMiddleware
+from obswriter_logging import ObservabilityHandler
 
 if TYPE_CHECKING:
     from obswriter.testing import Captured
@@ -88,6 +90,23 @@ def test_what_a_view_records_belongs_to_its_span(
     inner = captured.one("span", name=name)
     log = captured.one("log", message="in the view")
     assert (log["traceId"], log["spanId"]) == (inner["traceId"], inner["id"])
+
+
+@pytest.mark.parametrize("status", [404, 500])
+def test_what_django_logs_of_a_response_belongs_to_its_request(
+    status: int, site: Any, captured: Captured
+) -> None:
+    """Django does so when the middleware is done."""
+    logger, handler = logging.getLogger("django.request"), ObservabilityHandler()
+    site.has(path("found/", lambda request: HttpResponse(status=500)))
+    logger.addHandler(handler)
+    try:
+        assert site.get("/found/" if status == 500 else "/nowhere/").status == status
+    finally:
+        logger.removeHandler(handler)
+    server, log = captured.one("span", spanKind="server"), captured.one("log")
+    assert log["attributes"]["status_code"] == status
+    assert (log["traceId"], log["spanId"]) == (server["traceId"], server["id"])
 
 
 def test_spans_of_a_view_are_children_of_its_span(site: Any, captured: Captured) -> None:
@@ -494,7 +513,7 @@ def test_the_request_is_as_it_was_afterwards(rf: Any, captured: Captured) -> Non
     request = rf.get("/")
     before = set(request.__dict__)
     ObservabilityMiddleware(lambda request: HttpResponse())(request)
-    assert set(request.__dict__) == before
+    assert set(request.__dict__) == before | {"_obswriter_span"}  # for what Django logs of it
 
 
 def test_concurrent_requests_do_not_mix(asgi_site: Any, captured: Captured) -> None:
