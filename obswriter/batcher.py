@@ -247,6 +247,11 @@ class EventBatcher:
         else:
             self.carrier.stop(timeout)
             self.carrier.spool.send_by_child(max(0.0, end - time.monotonic()))
+        waiting = [*self._open_segments(), *self.carrier.queue]
+        lost = sum(s.count for s in waiting if not isinstance(s, MappedSegment))
+        if lost and not threads_run:
+            self.carrier.warn(f"{lost} events were in memory, could not be stored, and are lost")
+            self.carrier.say(always=True)
 
     def abandon(self) -> None:
         """In a forked child: begin with nothing, then let go of all that is the parent's."""

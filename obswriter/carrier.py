@@ -48,8 +48,8 @@ class Carrier:
         self.dropped: Counter[tuple[EventType, str]] = Counter()  # by type and reason
         self.reported: Counter[tuple[EventType, str]] = Counter()  # those that the files tell of
         self.queue: deque[Segment] = deque()
-        self._warner = Warner()
-        self.warn = self._warner.warn
+        warner = Warner()
+        self.warn, self.say = warner.warn, warner.say
         self.spool = Spool(self.config, self.storage, self.warn)
         self.files_written = 0
         self.last_flush_at: datetime | None = None
@@ -172,7 +172,7 @@ class Carrier:
                 ticket.set()
             self._round_by = None
             self._round_lock.release()
-            self._warner.say()
+            self.say()
 
     def _make_round(self, forced: bool) -> float:
         wait = self._source.prepare(forced)
@@ -211,7 +211,7 @@ class Carrier:
         errors = [error for error in behind.values() if error is not None]
         if errors:
             self.backoff.fail()
-            self.warn("the store refused a file, which waits in the spool", errors[0])
+            self.warn("the store refused a file, which waits", errors[0])
         else:
             self.backoff.succeed()
 

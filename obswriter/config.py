@@ -1,5 +1,6 @@
 """The writer's options: from arguments, ``OBSWRITER_*`` variables and a framework's settings."""
 
+import inspect
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
@@ -124,6 +125,18 @@ def _is_store(value: object) -> bool:
     return _is_path(value) or (isinstance(value, FileStorage) and not isinstance(value, type))
 
 
+def _is_rule(value: object) -> bool:
+    if not callable(value):
+        return type(value) is bool
+    try:
+        inspect.signature(value).bind("name", "value")
+    except TypeError:
+        return False
+    except ValueError:  # it does not say what it takes
+        pass
+    return True
+
+
 _MODE: _Rule = (
     "permissions such as 0o775 (in a variable: 775), the owner's to read and write among them",
     lambda value: value is None or (type(value) is int and value & ~0o7177 == 0o600),
@@ -138,7 +151,7 @@ _RULES: Final[dict[str, _Rule]] = {
     "sample_rate": ("a number from 0 to 1", lambda v: type(v) in (int, float) and 0 <= v <= 1),
     **dict.fromkeys(("debug", "disabled", "sample_errors"), _one_of(True, False)),
     **dict.fromkeys(("dir_mode", "file_mode"), _MODE),
-    "redact": ("True, False or a callable", lambda value: callable(value) or type(value) is bool),
+    "redact": ("True, False or a callable that takes a name and a value", _is_rule),
     "spool_full": _one_of(*get_args(SpoolFull)),
     "durability": _one_of(*get_args(Durability)),
 }

@@ -65,6 +65,7 @@ def observe(function: F) -> F:
 
 
 _LEVEL_NAMES = {"warning": "warn", "critical": "fatal", "exception": "error", "trace": "debug"}
+_LEVEL_NAMES |= dict(zip("10 20 30 40 50".split(), LEVELS, strict=True))  # the ones of `logging`
 
 
 def log(level: str, message: str, *, attributes: Attributes = None) -> None:

@@ -30,10 +30,10 @@ class Warner:
             detail = str(detail)  # which names the file
         self._waiting[text] = detail and redact_url(str(repair(detail)))
 
-    def say(self) -> None:
-        """Log what waits, unless that was done within the last minute."""
+    def say(self, *, always: bool = False) -> None:
+        """Log what waits, unless that was done within the last minute, or *always*."""
         now = time.monotonic()
-        if self._waiting and now - self._said_at >= WARNING_SECONDS:
+        if self._waiting and (always or now - self._said_at >= WARNING_SECONDS):
             self._said_at = now
             warnings, self._waiting = self._waiting, {}
             with storing(), suppress(Exception):  # a handler's errors are its own

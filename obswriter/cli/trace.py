@@ -4,6 +4,8 @@ from argparse import Namespace
 
 import orjson
 
+from obswriter.propagation import parse_traceparent
+
 from .arguments import Commands, UsageError, add_command
 from .describe import trace_id_of
 from .formatting import one_line
@@ -24,14 +26,17 @@ def add_to(commands: Commands) -> None:
         help="show one trace: its spans as a tree, with logs, exceptions, metrics and scores",
         epilog="Find ids with 'obswriter tail --type trace'. With --json: its events as they are.",
     )
-    parser.add_argument("id", metavar="ID", help="the trace's id, or the beginning of it")
+    parser.add_argument(
+        "id", metavar="ID", help="the trace's id, the beginning of it, or a traceparent header"
+    )
 
 
 def run(arguments: Namespace) -> int:
     """Show the trace."""
     place = find_place(arguments)
     reader = Reader(place)
-    events = find_trace(reader, arguments.id)
+    caller = parse_traceparent(arguments.id.strip().lower())
+    events = find_trace(reader, arguments.id if caller is None else caller.trace_id)
     if arguments.json:
         for event in events:
             print_json(event)
@@ -44,15 +49,17 @@ def find_trace(reader: Reader, prefix: str) -> list[Event]:
     """Return the events of the only trace whose id begins with *prefix*, or is *prefix*."""
     if not prefix:
         raise UsageError("ID must not be empty: 'obswriter tail --type trace' shows some")
-    traces = collect(reader, prefix)
+    # Other systems write ids in capitals.
+    traces = collect(reader, prefix) or collect(reader, prefix.lower())
     if not traces:
         raise UsageError(
             f"no trace in {reader.place} begins with {prefix!r}: "
             f"'obswriter tail --type trace' shows some"
         )
-    if prefix not in traces and len(traces) > 1:
+    exact = traces.get(prefix) or traces.get(prefix.lower())
+    if exact is None and len(traces) > 1:
         raise UsageError(_ambiguous(prefix, list(traces)))
-    events = traces.get(prefix) or next(iter(traces.values()))
+    events = exact or next(iter(traces.values()))
     return sorted(events.values(), key=recorded_at)
 
 

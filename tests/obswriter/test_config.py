@@ -133,6 +133,21 @@ def test_a_spool_lies_in_a_local_directory(value: Any) -> None:
         config(spool_dir=value)
 
 
+@pytest.mark.parametrize("value", [lambda name: name, "yes", 1, None])
+def test_a_rule_of_ones_own_takes_a_name_and_a_value(value: Any) -> None:
+    for good in (True, False, lambda name, value: value, lambda *both: 0, dict.get, str):
+        assert config(redact=good).redact is good
+    with pytest.raises(ConfigurationError, match=r"redact must be .* a name and a value; got"):
+        config(redact=value)
+
+
+@pytest.mark.parametrize("value", [2775, 640, 775, 0o77, 0o10755, -1, "0o775", 6.0], ids=repr)
+def test_permissions_are_octal_and_let_their_owner_read_and_write(value: Any) -> None:
+    assert config(dir_mode=0o2775, file_mode=0o640).file_mode == 0o640
+    with pytest.raises(ConfigurationError, match="dir_mode must be permissions such as 0o775"):
+        config(dir_mode=value)
+
+
 def test_a_wrong_option_is_a_value_error_too() -> None:
     with pytest.raises(ValueError, match="batch_size"):
         config(batch_size="5")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import re
 import signal
@@ -372,9 +373,10 @@ def test_a_log_has_what_it_was_given_and_the_current_span(captured: Captured) ->
 
 @pytest.mark.parametrize(
     ("given", "level"),
-    [("debug", "debug"), ("WARNING", "warn"), ("Critical", "fatal"), ("exception", "error")],
-)
-def test_common_names_of_levels_are_understood(captured: Captured, given: str, level: str) -> None:
+    [("debug", "debug"), ("WARNING", "warn"), ("Critical", "fatal"), ("exception", "error"),
+     (logging.WARNING, "warn")],
+)  # fmt: skip
+def test_common_names_of_levels_are_understood(captured: Captured, given: Any, level: str) -> None:
     obswriter.log(given, "m")
     assert captured.one("log")["level"] == level
 

@@ -9,7 +9,7 @@ import pytest
 from django.core.management import CommandError, ManagementUtility, call_command
 from django.core.management.base import BaseCommand
 from django.http import HttpResponse, StreamingHttpResponse
-from django.template import Context, Engine
+from django.template import Context, Engine, base
 from django.urls import path
 
 import obswriter
@@ -153,6 +153,18 @@ def test_templates_are_spans_each_in_the_one_that_includes_it(
     inner = captured.one("span", name="template item.html")
     assert inner["parentSpanId"] == outer["id"]
     assert outer["attributes"]["obswriter.template.name"] == "page.html"
+
+
+@pytest.mark.skipif(not hasattr(base, "PartialTemplate"), reason="since Django 6.0")
+def test_a_part_of_a_template_is_a_span_too(captured: Captured, settings: Any) -> None:
+    settings.OBSWRITER = {"TEMPLATES": True}
+    page = {"page.html": "{% partialdef row %}<{{ name }}>{% endpartialdef %}"}
+    engine = Engine(loaders=[("django.template.loaders.locmem.Loader", page)])
+    with obswriter.span("request"):
+        row = engine.get_template("page.html#row")
+        assert row.render(Context({"name": "tea"})) == "<tea>"
+    names = [span["name"] for span in captured.events("span")]
+    assert names == ["template row", "request"]
 
 
 class Command(BaseCommand):

@@ -147,10 +147,11 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 def test_a_storage_that_cannot_be_looked_at_is_an_error(cli, tmp_path) -> None:
     (tmp_path / "file").write_text("x")
-    for wrong in (tmp_path / "nowhere", tmp_path / "file"):
-        result = cli("recover", "--storage", wrong)
+    wrong = {"nowhere": "there is no directory", "file": "file_storage must be a folder"}
+    for name, text in wrong.items():
+        result = cli("recover", "--storage", tmp_path / name)
         assert (result.status, result.out) == (2, "")
-        assert "there is no directory" in result.err
+        assert text in result.err
 
 
 def test_what_another_user_has_to_recover_is_an_error(cli, tmp_path, monkeypatch) -> None:

@@ -51,6 +51,16 @@ def test_spans_logs_and_exceptions_stand_below_their_spans(cli, captured: Captur
     assert spans[2].endswith("error")
 
 
+def test_a_trace_is_known_by_its_header_and_by_an_id_in_capitals(cli, captured: Captured) -> None:
+    with obswriter.span("checkout") as span:
+        header = format_traceparent(span)
+    with obswriter.span("another"):
+        pass
+    for id in (header, span.trace_id.upper(), span.trace_id.upper()[:20]):
+        result = cli("trace", id, "--storage", captured.root)
+        assert (result.status, result.lines[0].split()[0]) == (0, "checkout")
+
+
 def test_parts_of_other_processes_join_the_tree(cli, captured: Captured) -> None:
     with obswriter.span("GET /", kind="server") as web:
         header = format_traceparent(web)
