@@ -204,7 +204,7 @@ def open_storage(where: str | os.PathLike[str] | FileStorage) -> FileStorage:
     store = LocalStorage(where)
     if _lacks_slashes(str(where)):
         raise ConfigurationError(f"file_storage: {where!r} needs two slashes, as in s3://bucket")
-    if store.root.is_file():
+    if os.path.isfile(store.root):
         raise ConfigurationError(f"file_storage must be a folder; {where!r} is a file")
     return store
 

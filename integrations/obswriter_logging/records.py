@@ -8,7 +8,7 @@ from operator import itemgetter
 from time import time_ns
 from typing import Any, Final
 
-from obswriter import context
+from obswriter import LiveSpan, context
 from obswriter.ids import new_span_id
 from obswriter.lenient import as_text, exception_attributes, type_name
 from obswriter.timestamps import iso_from_ns
@@ -54,12 +54,22 @@ def wire_of(record: logging.LogRecord, project_id: str, template: bool) -> dict[
         "attributes": attributes,
     }
     if not ("trace_id" in attributes and take_ids(attributes, wire)):
-        # Django says of a response that it is an error when its middleware has done with it.
-        span = context.current() or getattr(attributes.get("request"), "_obswriter_span", None)
+        span = context.current()
+        if span is None and "request" in attributes:
+            span = _span_of(attributes["request"])
         if span is not None:
             wire["traceId"], wire["spanId"] = span.trace_id, span.id
     wire["recordedAt"] = now
     return wire
+
+
+def _span_of(request: object) -> LiveSpan | None:
+    """Django says of a response that it is an error when its middleware has done with it."""
+    try:
+        span = vars(request).get("_obswriter_span")
+    except Exception:  # whatever somebody calls a request
+        return None
+    return span if isinstance(span, LiveSpan) else None
 
 
 def level_of(record: logging.LogRecord) -> str:
