@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from .batcher import EventBatcher
 
 MEMORY_LIMIT = 32 * 1024 * 1024  # bytes that may wait in memory where there is no spool
+MORE_SECONDS = 1.0  # how long whoever stores in line goes on for others
 UNSEALED_LIMIT = 4  # closed segments that may stay mapped; whoever closes one more, seals one
 
 
@@ -148,10 +149,12 @@ class Carrier:
         for ticket in self._tickets.copy():
             ticket.set()
 
-    def round(self, timeout: float = -1) -> float:
+    def round(self, timeout: float = -1, longest: float = MORE_SECONDS) -> float:
         """Close what is due, seal, send, adopt; return the seconds until the next is needed."""
-        wait = self._one_round(timeout)
+        wait, end = self._one_round(timeout), time.monotonic() + longest
         while self.inline and self.queue and not self.backoff.failures and wait is not None:
+            if time.monotonic() > end:  # they record as fast as we store
+                break
             wait = self._one_round(0)  # for whoever closed a segment and found us at work
         return 1.0 if wait is None else wait
 
@@ -277,7 +280,8 @@ class Carrier:
         self._tickets.append(ticket)
         thread = self._thread
         if thread is None or not thread.is_alive() or sys.is_finalizing():
-            self.round(-1 if timeout is None else timeout)
+            longest = MORE_SECONDS if timeout is None else min(timeout, MORE_SECONDS)
+            self.round(-1 if timeout is None else timeout, longest)
         elif self._round_by != threading.get_ident():
             self.wake()
             ticket.wait(timeout)

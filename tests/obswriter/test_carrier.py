@@ -6,7 +6,9 @@ import asyncio
 import logging
 import threading
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -427,3 +429,27 @@ def test_who_dies_after_storing_what_could_not_be_sealed_leaves_nothing_to_be_st
     adopt(str(family), store, "observability")
     assert messages(tmp_path) == ["a"]
     assert not spool.exists()
+
+
+def test_a_flush_in_line_ends_though_others_record_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the interpreter's end, say, while a server's threads still answer."""
+    writer = ObservabilityWriter(file_storage=tmp_path, project_id="p", batch_size=1)
+    carrier = writer._batcher.carrier
+    carrier.inline = carrier.stopping = True  # no thread, and none to come
+    make_round, rounds = carrier._make_round, count()
+
+    def make_round_beside_others(forced: bool) -> float:
+        wait = make_round(forced)
+        if next(rounds) < 1000:
+            writer.record_log(Log(level="info", message="meanwhile"))
+        return wait
+
+    seconds = count()
+    clock = SimpleNamespace(monotonic=lambda: float(next(seconds)))
+    monkeypatch.setattr("obswriter.carrier.time", clock)
+    monkeypatch.setattr(carrier, "_make_round", make_round_beside_others)
+    writer.record_log(Log(level="info", message="before"))
+    writer.flush(20)
+    assert next(rounds) < 100
