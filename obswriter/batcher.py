@@ -35,13 +35,10 @@ class EventBatcher:
 
     def __init__(self, config: ObservabilityWriterConfig) -> None:
         self.config = config
+        local = config.dir_mode, config.file_mode, config.durability == "disk"
         where = os.devnull if config.disabled else config.file_storage  # nothing is stored then
         with storing():  # a log handler would ask for the writer that is being made
-            self.storage = storage = open_storage(where)
-        if isinstance(storage, LocalStorage):
-            storage.durable |= config.durability == "disk"
-            if storage is not where:
-                storage.dir_mode, storage.file_mode = config.dir_mode, config.file_mode
+            self.storage = open_storage(where, *local)
         self.patience = config.shutdown_timeout_ms / 1000
         self._ended = False
         self._start_anew()
@@ -175,6 +172,10 @@ class EventBatcher:
     def _open_segments(self) -> list[Segment]:
         return [s for bucket in list(self._buckets.values()) if (s := bucket.segment).count]
 
+    def _count_in_memory(self) -> int:
+        waiting = [*self._open_segments(), *self.carrier.queue]
+        return sum(s.count for s in waiting if not isinstance(s, MappedSegment))
+
     def flush(self, timeout: float | None = None) -> FlushResult:
         """Have everything recorded before the call take its turn at the store; in seconds."""
         return self.carrier.flush(self._open_segments(), timeout)
@@ -211,8 +212,7 @@ class EventBatcher:
     def hand_over(self, successor: "EventBatcher") -> None:
         """End without storing; what is in the spool goes to the successor's store."""
         with self._lock:
-            waiting = [*self._open_segments(), *self.carrier.queue]
-            in_spool = all(isinstance(segment, MappedSegment) for segment in waiting)
+            in_spool = not self._count_in_memory()
             self._end_recording(close=successor.config.disabled or not in_spool)
             if successor.config.disabled:
                 self.carrier.drop_all("disabled")
@@ -247,9 +247,7 @@ class EventBatcher:
         else:
             self.carrier.stop(timeout)
             self.carrier.spool.send_by_child(max(0.0, end - time.monotonic()))
-        waiting = [*self._open_segments(), *self.carrier.queue]
-        lost = sum(s.count for s in waiting if not isinstance(s, MappedSegment))
-        if lost and not threads_run:
+        if not threads_run and (lost := self._count_in_memory()):
             self.carrier.warn(f"{lost} events were in memory, could not be stored, and are lost")
             self.carrier.say(always=True)
 

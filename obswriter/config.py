@@ -125,15 +125,13 @@ def _is_store(value: object) -> bool:
     return _is_path(value) or (isinstance(value, FileStorage) and not isinstance(value, type))
 
 
-def _is_rule(value: object) -> bool:
+def _is_redact(value: object) -> bool:
     if not callable(value):
         return type(value) is bool
     try:
         inspect.signature(value).bind("name", "value")
-    except TypeError:
-        return False
-    except ValueError:  # it does not say what it takes
-        pass
+    except (TypeError, ValueError) as error:
+        return isinstance(error, ValueError)  # it does not say what it takes
     return True
 
 
@@ -151,7 +149,7 @@ _RULES: Final[dict[str, _Rule]] = {
     "sample_rate": ("a number from 0 to 1", lambda v: type(v) in (int, float) and 0 <= v <= 1),
     **dict.fromkeys(("debug", "disabled", "sample_errors"), _one_of(True, False)),
     **dict.fromkeys(("dir_mode", "file_mode"), _MODE),
-    "redact": ("True, False or a callable that takes a name and a value", _is_rule),
+    "redact": ("True, False or a callable that takes a name and a value", _is_redact),
     "spool_full": _one_of(*get_args(SpoolFull)),
     "durability": _one_of(*get_args(Durability)),
 }

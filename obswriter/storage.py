@@ -65,8 +65,8 @@ class LocalStorage:
         durable: bool = False,
     ) -> None:
         self.root = Path(os.path.abspath(os.path.expanduser(root)))
-        self.dir_mode = dir_mode
-        self.file_mode = file_mode
+        self._dir_mode = dir_mode
+        self._file_mode = file_mode
         self.durable = durable
         self.destination = self.root.as_uri()
 
@@ -91,7 +91,7 @@ class LocalStorage:
         if not folder.is_dir():
             self.make_folder(folder.parent)
             folder.mkdir(exist_ok=True)
-            _set_mode(folder, self.dir_mode)  # mkdir()'s own mode is cut by the umask
+            _set_mode(folder, self._dir_mode)  # mkdir()'s own mode is cut by the umask
             self._sync(folder.parent)
 
     def _sync(self, folder: Path) -> None:
@@ -101,7 +101,7 @@ class LocalStorage:
     def write(self, path: str, data: bytes) -> None:
         """Write a temporary file beside the target, then rename it."""
         target = self._target(path)
-        replace_file(target, data, self.file_mode)
+        replace_file(target, data, self._file_mode)
         self._sync(target.parent)
 
     def put_file(self, local_path: str, path: str) -> None:
@@ -110,7 +110,7 @@ class LocalStorage:
         if target.exists():
             raise FileExistsError(f"{path!r} is in the store already")
         try:
-            _set_mode(local_path, self.file_mode)
+            _set_mode(local_path, self._file_mode)
             os.rename(local_path, target)
             self._sync(target.parent)
         except OSError:  # most likely another file system's
@@ -181,7 +181,12 @@ _lacks_slashes = re.compile(r"(?:s3a?|gs|gcs|az|abfss?|memory|file|https?):(?!//
 _is_url = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+(://|::)").match
 
 
-def open_storage(where: str | os.PathLike[str] | FileStorage) -> FileStorage:
+def open_storage(
+    where: str | os.PathLike[str] | FileStorage,
+    dir_mode: int | None = None,
+    file_mode: int | None = None,
+    durable: bool = False,
+) -> FileStorage:
     """Return the store behind a path, a URL or a ready ``FileStorage``.
 
     A local path or ``file://`` never loads fsspec; ``ConfigurationError`` for a URL that nobody
@@ -191,17 +196,19 @@ def open_storage(where: str | os.PathLike[str] | FileStorage) -> FileStorage:
         from urllib.parse import unquote, urlsplit
 
         parts = urlsplit(where)
-        if parts.netloc in ("", "localhost") and parts.path:
-            return LocalStorage(unquote(parts.path))
-        shown = without_credentials(where)
-        raise ConfigurationError(f"file_storage: {shown!r} needs a third slash: file:///a/folder")
-    if isinstance(where, str) and _is_url(where):
+        if parts.netloc not in ("", "localhost") or not parts.path:
+            remedy = "needs a third slash: file:///a/folder"
+            raise ConfigurationError(f"file_storage: {without_credentials(where)!r} {remedy}")
+        where = unquote(parts.path)
+    elif isinstance(where, str) and _is_url(where):
         from .fsspec_storage import FsspecStorage
 
         return FsspecStorage.from_url(where)
+    if isinstance(where, LocalStorage):
+        where.durable |= durable
     if not isinstance(where, str | os.PathLike):
         return where
-    store = LocalStorage(where)
+    store = LocalStorage(where, dir_mode, file_mode, durable)
     if _lacks_slashes(str(where)):
         raise ConfigurationError(f"file_storage: {where!r} needs two slashes, as in s3://bucket")
     if os.path.isfile(store.root):

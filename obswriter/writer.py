@@ -14,7 +14,7 @@ from .exceptions import WriterShutdownError
 from .interruption import pass_on_interruption
 from .propagation import RANDOM, SAMPLED
 from .results import FlushResult, WriterStats
-from .storage import LocalStorage, open_storage
+from .storage import LocalStorage, destination_of, open_storage
 from .timestamps import iso_from_ns
 from .vocabulary import EventType
 
@@ -160,13 +160,11 @@ class ObservabilityWriter:
 
     def is_made_by(self, config: ObservabilityWriterConfig) -> bool:
         """Whether *config* asks for this very writer, the store's place maybe written otherwise."""
-        if replace(config, file_storage=self.config.file_storage) != self.config:
-            return False
-        here, there = self._batcher.storage, config.file_storage
-        if there != self.config.file_storage and isinstance(here, LocalStorage):
-            there = open_storage(there)
-            return isinstance(there, LocalStorage) and there.root == here.root
-        return there == self.config.file_storage
+        here = self._batcher.storage
+        if config == self.config or not isinstance(here, LocalStorage):
+            return config == self.config
+        alike = replace(config, file_storage=self.config.file_storage) == self.config
+        return alike and destination_of(open_storage(config.file_storage)) == here.destination
 
     def give_way(self, successor: "ObservabilityWriter") -> None:
         """End, and pass on to *successor* what comes later; if implicit, what waits as well."""

@@ -7,7 +7,7 @@ from obswriter import LiveSpan
 from obswriter.lenient import type_name
 
 from .attributes import name_endpoint
-from .observed import Observed, leave
+from .observed import Observed, leave, mark_failed
 from .types import Message
 
 NORMAL, GOING_AWAY, INTERNAL_ERROR = 1000, 1001, 1011
@@ -102,9 +102,7 @@ class ObservedConnection(Observed):
         if isinstance(error, Exception):
             if not self._status:
                 self._set_status(500)
-            if self._message is not None:  # the event is the server span's
-                self._message.set_status("error")
-                self._message.set_attribute("error.type", type_name(error))
+            mark_failed(self._message, type_name(error))
         for direction, (count, size) in self._counts.items():
             name = f"obswriter.websocket.messages_{direction}"
             self._server.set_attributes({name: count, f"{name}.size": size})

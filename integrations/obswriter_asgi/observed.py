@@ -173,6 +173,13 @@ def leave(span: LiveSpan, error: BaseException | None) -> None:
     span.__exit__(error and type(error), error, error and error.__traceback__)
 
 
+def mark_failed(span: LiveSpan | None, error_type: str) -> None:
+    """Say that a span within the server's failed, whose event the exception is."""
+    if span is not None:
+        span.set_status("error")
+        span.set_attribute("error.type", error_type)
+
+
 def note_failure(error: Exception) -> None:
     """Tell whoever wants to know of an error in our own code; the request must not notice."""
     with suppress(Exception):

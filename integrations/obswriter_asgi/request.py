@@ -8,7 +8,7 @@ from obswriter import LiveSpan
 from obswriter.lenient import type_name
 
 from .attributes import name_endpoint
-from .observed import Observed, leave
+from .observed import Observed, leave, mark_failed
 from .types import Message
 
 
@@ -113,10 +113,7 @@ class ObservedRequest(Observed):
         self._say("error.type", kind)
         if not self._status:  # whoever is outside answers for the application
             self._say("http.response.status_code", 500)
-        if self._stream is not None:
-            self._stream.set_status("error")
-            self._stream.set_attribute("error.type", kind)
+        mark_failed(self._stream, kind)
         # What fails after a good response is not the endpoint, but a task it left behind.
-        if self._endpoint is not None and (self._status >= 500 or not self._complete):
-            self._endpoint.set_status("error")
-            self._endpoint.set_attribute("error.type", kind)
+        if self._status >= 500 or not self._complete:
+            mark_failed(self._endpoint, kind)

@@ -190,8 +190,9 @@ def test_a_url_without_its_slashes_is_no_folder(where: str) -> None:
 
 def test_a_file_is_no_store(tmp_path: Path) -> None:
     (tmp_path / "app.py").touch()
-    with pytest.raises(ConfigurationError, match=r"must be a folder; '.*app.py' is a file"):
-        open_storage(str(tmp_path / "app.py"))
+    for where in (str(tmp_path / "app.py"), (tmp_path / "app.py").as_uri()):
+        with pytest.raises(ConfigurationError, match=r"must be a folder; '.*app.py' is a file"):
+            open_storage(where)
 
 
 @pytest.mark.parametrize("where", ["nosuch://bucket/x", "nosuch::memory://x"])
