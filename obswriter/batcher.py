@@ -104,15 +104,16 @@ class EventBatcher:
         Returns where to clear the mark, and what. Never raises.
         """
         try:
-            spool = self.carrier.spool
-            if spool.marks is None and not self._buckets and not self._ended:
-                spool.begin()  # with buckets, the disk has refused one
-            if (marks := spool.marks) is None:
-                return None
-            return marks, marks.set(encode(wire, SLOT - 1, self._redactor)[0])
+            marks = self.carrier.spool.marks or self._first_marks()
+            return (marks, marks.set(encode(wire, SLOT - 1, self._redactor)[0])) if marks else None
         except Exception as error:
             pass_on_interruption(error)
             return None
+
+    def _first_marks(self) -> StartMarks | None:
+        if not self._buckets and not self._ended:
+            self.carrier.spool.begin()  # with buckets, the disk has refused one
+        return self.carrier.spool.marks
 
     def _new_bucket(self, type: EventType, project_id: str) -> Bucket:
         if self._ended:
