@@ -94,16 +94,19 @@ def find_place(arguments: Namespace, *, must_exist: bool = True) -> Place:
         spool_dir=config.spool_dir,
     )
     if must_exist:
-        check_readable(place.storage)
+        check_readable(place)
     return place
 
 
-def check_readable(storage: FileStorage) -> None:
-    """Refuse a local store that this user can't look into."""
-    if not isinstance(storage, LocalStorage):
+def check_readable(place: Place) -> None:
+    """Refuse a local store that this user can't look into, or that is a folder within one."""
+    if not isinstance(place.storage, LocalStorage):
         return
-    root = str(storage.root)
+    root = str(place.storage.root)
     if not os.path.isdir(root):
         raise UsageError(f"there is no directory {root!r}: pass another --storage")
     if not os.access(root, os.R_OK | os.X_OK):
         raise UsageError(f"this user may not read {root!r}: run as its owner, or change its mode")
+    store = root.removesuffix(f"/{place.base_path}")
+    if store != root and not Path(root, place.base_path).exists():
+        raise UsageError(f"{root!r} is the base path's folder in a store: pass --storage {store}")

@@ -35,7 +35,7 @@ def run(arguments: Namespace) -> int:
     place = find_place(arguments, must_exist=False)
     recovery = Recovery()
     if not any(place.spools()):
-        check_readable(place.storage)
+        check_readable(place)
     for home in place.spool_homes(readable=False):
         recovery.errors.append(f"{home} is another user's: run this as root, or as its owner")
     for family in place.own_spools():

@@ -43,7 +43,8 @@ def add_to(commands: Commands) -> None:
 
 
 def _level(text: str) -> str:
-    return word("level", {"warning": "warn", "critical": "fatal"}.get(text, text), LEVELS)
+    name = text.lower()
+    return word("level", {"warning": "warn", "critical": "fatal"}.get(name, name), LEVELS)
 
 
 def run(arguments: Namespace) -> int:

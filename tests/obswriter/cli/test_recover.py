@@ -154,6 +154,14 @@ def test_a_storage_that_cannot_be_looked_at_is_an_error(cli, tmp_path) -> None:
         assert text in result.err
 
 
+def test_the_folder_below_the_store_is_refused_and_the_store_is_named(cli, tmp_path) -> None:
+    leave_events(tmp_path)
+    for command in ("recover", "ls"):
+        result = cli(command, "--storage", tmp_path / "observability")
+        assert (result.status, result.out) == (2, "")
+        assert result.err.rstrip().endswith(f"pass --storage {tmp_path}")
+
+
 def test_what_another_user_has_to_recover_is_an_error(cli, tmp_path, monkeypatch) -> None:
     leave_events(tmp_path)
     [home] = (tmp_path / "observability" / ".spool").iterdir()

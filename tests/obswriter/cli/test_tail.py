@@ -106,7 +106,8 @@ def test_type_and_level_narrow_what_is_shown(cli, captured: Captured) -> None:
             obswriter.log(level, level)
     obswriter.metric("m", 1)
     where = ("--json", "--storage", captured.root)
-    assert messages(cli("tail", "--level", "warn", *where).out) == ["warn", "error", "fatal"]
+    for level in ("warn", "WARNING"):
+        assert messages(cli("tail", "--level", level, *where).out) == ["warn", "error", "fatal"]
     kinds = cli("tail", "--type", "span", "--type", "metric", *where).json
     assert [event["type"] for event in kinds] == ["span", "metric"]
 
