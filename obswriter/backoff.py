@@ -13,12 +13,11 @@ class Backoff:
 
     def __init__(self, config: ObservabilityWriterConfig) -> None:
         self._config = config
-        self.failures = 0
-        self.retry_at = 0.0  # of time.monotonic()
+        self.succeed()
 
     def succeed(self) -> None:
         """Have the next attempt made at once."""
-        self.failures, self.retry_at = 0, 0.0
+        self.failures, self.retry_at = 0, 0.0  # of time.monotonic()
 
     def fail(self) -> None:
         """Wait, longer than the last time."""

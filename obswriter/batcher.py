@@ -249,7 +249,7 @@ class EventBatcher:
             self.carrier.stop(timeout)
             self.carrier.spool.send_by_child(max(0.0, end - time.monotonic()))
         if not threads_run and (lost := self._count_in_memory()):
-            self.carrier.warn(f"{lost} events were in memory, could not be stored, and are lost")
+            self.carrier.warn("events in memory could not be stored, and are lost", lost)
             self.carrier.say(always=True)
 
     def abandon(self) -> None:
@@ -262,13 +262,11 @@ class EventBatcher:
         """Return the counts of one moment."""
         carrier = self.carrier
         with self._lock:
-            buckets = self._buckets.values()
-            buffered = _count(b.segment for b in buckets if b.segment.state == "open")
+            buffered = _count(s for s in self._open_segments() if s.state == "open")
             in_flight = _count(carrier.queue)
             written = {type: carrier.written[type] for type in EVENT_TYPES}
-            dropped: dict[EventType, dict[str, int]] = {type: {} for type in EVENT_TYPES}
-            for (type, reason), count in carrier.dropped.items():
-                dropped[type][reason] = count
+            drops = carrier.dropped.items()
+            dropped = {t: {why: n for (own, why), n in drops if own == t} for t in EVENT_TYPES}
             parts = buffered, in_flight, written, {t: sum(dropped[t].values()) for t in dropped}
             return WriterStats(
                 total_events_buffered=sum(buffered.values()),

@@ -21,7 +21,7 @@ from .repair import repair
 from .results import FlushResult, result_of
 from .segment import MappedSegment, Segment
 from .spool import Spool, send
-from .storage import storing
+from .storage import destination_of, storing
 from .vocabulary import EventType
 from .warner import Warner, logger
 
@@ -81,8 +81,10 @@ class Carrier:
         size = min(self.config.max_file_size, self._memory_limit // 4)
         return Segment(type, project_id, size)
 
-    def count_dropped(self, type: EventType, reason: str) -> None:
+    def count_dropped(self, type: EventType, reason: str, detail: object) -> None:
         """Count an event that is not recorded, and why; the thread tells of it."""
+        if detail is not None:
+            self.warn(f"a {type} was dropped ({reason})", detail)
         with self.lock:
             self.dropped[type, reason] += 1
             if self._thread is None:
@@ -214,7 +216,7 @@ class Carrier:
         errors = [error for error in behind.values() if error is not None]
         if errors:
             self.backoff.fail()
-            self.warn("the store refused a file, which waits", errors[0])
+            self.warn(f"{destination_of(self.storage)} refused a file, which waits", errors[0])
         else:
             self.backoff.succeed()
 

@@ -2,6 +2,7 @@
 
 import inspect
 import os
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Final, Literal, Self, get_args
@@ -142,7 +143,7 @@ _MODE: _Rule = (
 _SIZES = ("batch_size", "max_file_size", "max_spool_bytes", "retry_initial_ms", "retry_max_ms")
 _RULES: Final[dict[str, _Rule]] = {
     "file_storage": ("a path, a URL or an object with FileStorage's methods", _is_store),
-    "spool_dir": ("a local directory", lambda value: value is None or _is_path(value)),
+    "spool_dir": ("a local folder", lambda v: v is None or (_is_path(v) and "://" not in f"{v}")),
     **dict.fromkeys(_SIZES, _at_least(1)),
     **dict.fromkeys(("flush_interval_ms", "shutdown_timeout_ms"), _at_least(0)),
     "max_event_size": _at_least(1024),
@@ -158,10 +159,13 @@ _RULES: Final[dict[str, _Rule]] = {
 def from_environment(environ: Mapping[str, str] = os.environ) -> dict[str, Any]:
     """Return the options that ``OBSWRITER_*`` variables set; errors name a bad one."""
     found: dict[str, Any] = {}
-    for name, option in OPTIONS.items():
-        variable = f"OBSWRITER_{name.upper()}"
-        if text := environ.get(variable):
-            found[name] = _from_text(variable, text, option.default)
+    ours = {v.removeprefix("OBSWRITER_").lower(): v for v in environ if v.startswith("OBSWRITER_")}
+    for name, variable in ours.items():
+        if name in OPTIONS:
+            if text := environ[variable]:
+                found[name] = _from_text(variable, text, OPTIONS[name].default)
+        elif near := nearest(name, OPTIONS):
+            warnings.warn(f"{variable} is no option of obswriter{near}", stacklevel=2)
     return found
 
 

@@ -113,8 +113,7 @@ def parse_file_path(path: str) -> ParsedPath | None:
 
 def is_pending_file(path: str) -> bool:
     """Whether *path* is a stored file that has not been ingested."""
-    parsed = parse_file_path(path)
-    return parsed is not None and not parsed.processed
+    return (parsed := parse_file_path(path)) is not None and not parsed.processed
 
 
 def get_processed_file_path(path: str) -> str:

@@ -34,6 +34,9 @@ class FsspecStorage:
         """Open ``s3://bucket/prefix``, ``gs://…``, ``memory://…`` or any URL fsspec knows."""
         from fsspec.core import url_to_fs
 
+        if re.search(r"(s3a?|gs|gcs)://[^/]*@", url):
+            remedy = "must hold no credentials: set AWS_… or GOOGLE_… variables"
+            raise ConfigurationError(f"file_storage: {without_credentials(url)!r} {remedy}")
         try:
             fs, root = url_to_fs(url, **options)
         except (ImportError, ValueError) as error:
@@ -49,8 +52,9 @@ class FsspecStorage:
     def fs(self) -> "AbstractFileSystem":
         """The file system; a forked child opens its own, for fsspec's thread is not there."""
         if self._pid != os.getpid():
-            before, self._pid = self._fs, os.getpid()
+            before = self._fs
             self._fs = type(before)(*before.storage_args, **before.storage_options)
+            self._pid = os.getpid()  # last: making it may fail, and is done again then
         return self._fs
 
     @property

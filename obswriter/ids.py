@@ -9,15 +9,11 @@ _random = random.Random()
 _span_ids: list[str] = []  # drawn ahead: many at once cost a third of one by one
 
 
-WIPE_ON_FORK = 18
-"""Linux's ``MADV_WIPEONFORK``, for which Python has no name."""
-
-
 def _make_mark() -> "mmap.mmap | bytearray":
     """One byte that Linux sets back to 0 in forked children: also in those of C code."""
     with suppress(AttributeError, OSError):
         page = mmap.mmap(-1, mmap.PAGESIZE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-        page.madvise(WIPE_ON_FORK)
+        page.madvise(18)  # MADV_WIPEONFORK, for which Python has no name
         return page
     return bytearray(1)
 

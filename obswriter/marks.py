@@ -38,15 +38,11 @@ class StartMarks:
 
     def set(self, line: bytes) -> int:
         """Mark a beginning; returns what to clear at its end, -1 where there is no room."""
-        size = len(line)
-        if size >= SLOT:
+        size, map = len(line), self._map
+        if size >= SLOT or not self._free:
             return -1
-        try:
-            at = self._free.pop()
-        except IndexError:
-            return -1
-        map, start = self._map, at + 1
-        map[start : start + size] = line
+        at = self._free.pop()
+        map[at + 1 : at + 1 + size] = line
         map[at] = 1  # last: a slot counts only when it is whole
         return at
 

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from .exceptions import StorageError
 from .marks import StartMarks
-from .storage import FileStorage, LocalStorage, destination_of
+from .storage import FileStorage, LocalStorage, destination_of, replace_file
 
 if os.name == "posix":  # on Windows segments stay in memory
     import fcntl
@@ -89,10 +89,9 @@ def make_family(home: Path, storage: FileStorage, base_path: str) -> str:
     text = json.dumps(facts, sort_keys=True)
     family = home / hashlib.sha256(text.encode()).hexdigest()[:16]
     family.mkdir(mode=0o700, exist_ok=True)
-    if not (family / DESTINATION).exists():
-        temporary = family / f"{NEW_PREFIX}{os.urandom(6).hex()}"
-        temporary.write_text(text + "\n")
-        temporary.replace(family / DESTINATION)
+    known, told = family / DESTINATION, f"{text}\n".encode()
+    if not known.exists() or known.read_bytes() != told:  # a power loss has emptied it, say
+        replace_file(known, told)
     return str(family)
 
 
@@ -102,7 +101,8 @@ def _make_home(home: Path, storage: FileStorage) -> None:
     if home.parent.name == ".spool" and not home.parent.exists():
         with suppress(FileExistsError, PermissionError):  # another user's process was quicker
             home.parent.mkdir(parents=True)
-            home.parent.chmod(0o1777)  # every user of the store has a spool of their own in it
+            # Every user of the store has a spool of their own in it, and files of its group.
+            home.parent.chmod(0o1777 | home.parent.stat().st_mode & stat.S_ISGID)
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     status, own = home.lstat(), (os.getuid(),)
     refused = not stat.S_ISDIR(status.st_mode) or status.st_uid not in own or status.st_mode & 0o022

@@ -157,7 +157,7 @@ def replace_file(path: str | Path, data: bytes, mode: int | None = None) -> None
     folder, name = os.path.split(path)
     temporary = Path(folder, f".{name}.{os.urandom(4).hex()}.tmp")
     try:
-        with open(temporary, "xb") as file:
+        with temporary.open("xb") as file:  # the builtin is gone while the interpreter ends
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -177,7 +177,7 @@ def fsync_directory(path: str | Path) -> None:
         os.close(fd)
 
 
-_lacks_slashes = re.compile(r"(?:s3a?|gs|gcs|az|abfss?|memory|file|https?):(?!//|:)").match
+_lacks_slashes = re.compile(r"(?i:s3a?|gs|gcs|az|abfss?|memory|file|https?):(?!//|:)").match
 _is_url = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+(://|::)").match
 
 
@@ -211,8 +211,8 @@ def open_storage(
     store = LocalStorage(where, dir_mode, file_mode, durable)
     if _lacks_slashes(str(where)):
         raise ConfigurationError(f"file_storage: {where!r} needs two slashes, as in s3://bucket")
-    if os.path.isfile(store.root):
-        raise ConfigurationError(f"file_storage must be a folder; {where!r} is a file")
+    if file := next(filter(os.path.isfile, (store.root, *store.root.parents)), None):
+        raise ConfigurationError(f"file_storage must be a folder; {str(file)!r} is a file")
     return store
 
 

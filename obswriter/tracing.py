@@ -107,8 +107,8 @@ def _record(type: EventType, fields: dict[str, Any], attributes: object) -> None
     if type != "log":
         try:
             fields["value"] = to_number(fields["value"])
-        except Exception:
-            writer.drop(type, "invalid")
+        except Exception as error:
+            writer.drop(type, "invalid", f"{fields['name']}: {as_text(error)}")
             return
     now = iso_from_ns(time_ns())
     wire = {"type": type, "id": new_span_id(), "projectId": writer.config.project_id, **fields}

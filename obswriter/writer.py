@@ -119,10 +119,10 @@ class ObservabilityWriter:
         else:
             self.drop(wire["type"], "shutdown")
 
-    def drop(self, type: EventType, reason: str) -> None:
+    def drop(self, type: EventType, reason: str, detail: object = None) -> None:
         """For obswriter's own modules: count an event that could not be recorded."""
         if not self.disabled:
-            self._batcher.carrier.count_dropped(type, reason)
+            self._batcher.carrier.count_dropped(type, reason, detail)
 
     def flush(self, timeout: float | None = None) -> FlushResult:
         """Store everything recorded before the call; *timeout* is in seconds.

@@ -29,6 +29,8 @@ class Parser(argparse.ArgumentParser):
         super().__init__(allow_abbrev=False, **options)
 
     def error(self, message: str) -> NoReturn:
+        if message.startswith("unrecognized"):  # a path, most likely
+            message += "; a store is passed as --storage URL"
         raise UsageError(f"{message}; see '{self.prog} --help'", self.prog)
 
 
@@ -107,7 +109,10 @@ def duration(text: str) -> timedelta:
         raise argparse.ArgumentTypeError(
             f"must be a number with a unit of s, m, h, d or w, such as 7d or 12h; got {text!r}"
         )
-    return timedelta(**{_UNITS[match[2]]: float(match[1])})
+    age = timedelta(**{_UNITS[match[2]]: float(match[1])})
+    if age.days > 365_000:
+        raise argparse.ArgumentTypeError(f"must be at most a thousand years; got {text!r}")
+    return age
 
 
 def at_least(minimum: float, kind: type[int] | type[float]) -> Callable[[str], float]:

@@ -32,7 +32,8 @@ def run(arguments: Namespace) -> int:
     place = find_place(arguments)
     files = Reader(place, arguments.types).files()
     if not files:
-        note(f"no files in {place}; {_hint(place)}")
+        of_project = f" of project {place.project!r}" if place.project else ""
+        note(f"no files{of_project} in {place}; {_hint(place)}")
         return 0
     entries = [describe(file) for file in files] if arguments.files else summarize(files)
     if arguments.json:

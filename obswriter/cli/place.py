@@ -85,7 +85,8 @@ def find_place(arguments: Namespace, *, must_exist: bool = True) -> Place:
     given = {"file_storage": arguments.storage, "base_path": arguments.base_path}
     config = resolve_config({name: text for name, text in given.items() if text is not None})
     project = arguments.project or from_environment().get("project_id")
-    storage = open_storage(config.file_storage)
+    durable = config.durability == "disk"
+    storage = open_storage(config.file_storage, config.dir_mode, config.file_mode, durable)
     place = Place(
         storage=storage,
         url=str(storage.root if isinstance(storage, LocalStorage) else config.file_storage),

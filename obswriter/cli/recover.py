@@ -1,5 +1,6 @@
 """``obswriter recover``: stores what dead processes left in the spool."""
 
+import os
 from argparse import Namespace
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
@@ -7,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from obswriter.adoption import STALE_SECONDS, Recovery, adopt, spool_directories
-from obswriter.spool_directory import try_lock
+from obswriter.spool_directory import rights_of, try_lock
+from obswriter.storage import FileStorage, LocalStorage
 
-from .arguments import Commands, add_command
+from .arguments import Commands, UsageError, add_command
 from .formatting import format_count, one_line
 from .place import Place, check_readable, find_place
 from .remedies import remedy_for
@@ -25,7 +27,8 @@ def add_to(commands: Commands) -> None:
         help="store what dead processes left in the spool",
         epilog=(
             "Any writer started with the same storage does this by itself. What waits for other\n"
-            "storages is listed with what it needs. The exit status is 1 if something went wrong."
+            "storages is listed with what it needs. Writers that had OBSWRITER_SPOOL_DIR set left\n"
+            "theirs there: set it here, too. The exit status is 1 if something went wrong."
         ),
     )
 
@@ -34,12 +37,17 @@ def run(arguments: Namespace) -> int:
     """Adopt, and say what was found and what is left."""
     place = find_place(arguments, must_exist=False)
     recovery = Recovery()
-    if not any(place.spools()):
-        check_readable(place)
+    if not place.own_spools():
+        try:
+            check_readable(place)
+        except UsageError as wrong:
+            if not any(place.spools()):
+                raise
+            recovery.errors.append(str(wrong))
     for home in place.spool_homes(readable=False):
         recovery.errors.append(f"{home} is another user's: run this as root, or as its owner")
     for family in place.own_spools():
-        add(recovery, adopt(family, place.storage, place.base_path))
+        add(recovery, adopt(family, _written_by_owners(place.storage), place.base_path))
     left = [count_processes(family) for family in place.own_spools()]
     report = {
         "processes": recovery.directories,
@@ -65,6 +73,26 @@ def add(total: Recovery, part: Recovery) -> None:
     """Add one recovery's counts and errors to another's."""
     for field in fields(Recovery):
         setattr(total, field.name, getattr(total, field.name) + getattr(part, field.name))
+
+
+def _written_by_owners(storage: FileStorage) -> FileStorage:
+    if isinstance(storage, LocalStorage) and os.getuid() == 0:
+        return _OwnersStorage(storage)
+    return storage
+
+
+class _OwnersStorage(LocalStorage):
+    """Written to as whoever owns the folder that is there: root's own would lock them out."""
+
+    def __init__(self, storage: LocalStorage) -> None:
+        vars(self).update(vars(storage))
+
+    def write(self, path: str, data: bytes) -> None:
+        folder = self.local_path(path).parent
+        while not folder.exists():
+            folder = folder.parent
+        with rights_of(folder.stat().st_uid):
+            super().write(path, data)
 
 
 @dataclass(frozen=True)
@@ -114,6 +142,9 @@ def _show(screen: Screen, place: Place, report: dict[str, Any]) -> None:
         f"{format_count(report['files'], 'file')} of "
         f"{format_count(report['processes'], 'dead process', 'dead processes')}"
     )
+    if not report["processes"]:
+        homes = ", ".join(map(str, place.spool_homes())) or "no spool: there is none"
+        screen.line(one_line(f"looked in {homes}"))
     screen.line(
         f"{format_count(report['holes'], 'hole')}, "
         f"{format_count(report['quarantined'], 'file')} quarantined, "

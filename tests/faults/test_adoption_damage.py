@@ -311,6 +311,7 @@ def test_a_family_that_does_not_say_for_which_store_waits_for_the_next_writer(
 ) -> None:
     dead_spool(scene)
     destination = scene.family / DESTINATION
+    whole = destination.read_bytes()
     if content is None:
         destination.unlink()
     else:
@@ -323,3 +324,4 @@ def test_a_family_that_does_not_say_for_which_store_waits_for_the_next_writer(
     writer.ask("flush 20")
     writer.ask("close 20")
     scene.assert_exact(writer)
+    assert destination.read_bytes() == whole

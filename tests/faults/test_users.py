@@ -111,6 +111,20 @@ def test_with_dir_mode_users_share_a_store_whatever_their_umask(
     assert {path.stat().st_mode & 0o777 for path in data.glob("*.jsonl")} == {int(file_mode, 8)}
 
 
+def test_what_is_stored_is_of_the_stores_group_as_if_it_had_been_written_there(
+    folder: Path,
+) -> None:
+    """A user has a group of his own, and is one of the store's group besides."""
+    store = make_store(folder, 0o2775)
+    member = AS_USER.replace(f"os.setgid({GROUP})", f"os.setgroups([{GROUP}]); os.setgid(user)")
+    modes = {"OBSWRITER_DIR_MODE": "2775", "OBSWRITER_FILE_MODE": "660"}
+    environ = {"AS_USER": "12001", "AS_UMASK": "022", "PYTHONDEVMODE": "", **modes}
+    assert_stored(run(member + RECORD + SHUTDOWN, store, **environ))
+    [file] = store.glob("observability/log/default/*.jsonl")
+    assert (file.stat().st_uid, file.stat().st_gid) == (12001, GROUP)
+    assert file.stat().st_mode & 0o777 == 0o660
+
+
 def test_the_spool_of_each_user_is_closed_to_the_others_whatever_the_umask(folder: Path) -> None:
     store = make_store(folder, 0o777)
     for user in (0, 12001, 12002):
@@ -132,7 +146,7 @@ def test_who_may_not_write_in_the_store_keeps_the_events_in_the_spool_until_he_m
     refused = {user: run_as(user, store) for user in (12001, 12002)}
     for outcome in refused.values():
         assert outcome.status == 0, outcome.stderr
-        assert outcome.stderr.startswith("obswriter: the store refused a file"), outcome.stderr
+        assert outcome.stderr.startswith(f"obswriter: {store.as_uri()} refused a file")
         assert outcome.stderr.endswith("PermissionError 20\n")
         assert outcome.missing() == set(outcome.acknowledged)
     for folder in (store / "observability" / "log", store / "observability" / "log" / "default"):
@@ -222,6 +236,34 @@ def test_root_may_adopt_what_another_user_left_and_no_other_user_may(folder: Pat
     [family] = (store / "observability" / ".spool" / "12001").iterdir()
     assert adopt(str(family), LocalStorage(store), "observability").events == 20
     assert outcome.missing() == other.missing() == set()
+
+
+def test_roots_recover_does_not_lock_the_stores_owner_out(folder: Path, capfd) -> None:
+    from obswriter.cli import main
+
+    store = make_store(folder, 0o755)
+    os.chown(store, 12001, GROUP)
+    outcome = run_as(12001, store, RECORD + "os.kill(os.getpid(), 9)")
+    assert main(["recover", "--storage", str(store)]) == 0
+    assert outcome.missing() == set()
+    assert {path.stat().st_uid for path in store.rglob("*")} == {12001}
+    again = run_as(12001, store)
+    assert (again.status, again.stderr) == (0, "")
+    assert again.stored().total() == 40
+
+
+def test_recover_gives_the_permissions_that_a_writer_gives(folder: Path, monkeypatch) -> None:
+    from obswriter.cli import main
+
+    store = make_store(folder, 0o2775)
+    outcome = run_as(12001, store, RECORD + "os.kill(os.getpid(), 9)")
+    monkeypatch.setenv("OBSWRITER_DIR_MODE", "2770")
+    monkeypatch.setenv("OBSWRITER_FILE_MODE", "640")
+    assert main(["recover", "--storage", str(store)]) == 0
+    [file] = store.glob("observability/log/default/*.jsonl")
+    assert file.parent.stat().st_mode & 0o7777 == 0o2770
+    assert file.stat().st_mode & 0o777 == 0o640
+    assert outcome.missing() == set()
 
 
 CHANGE = f"""

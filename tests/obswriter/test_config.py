@@ -126,10 +126,10 @@ def test_a_store_is_a_path_a_url_or_a_storage(value: Any) -> None:
         config(file_storage=value)
 
 
-@pytest.mark.parametrize("value", ["", 5, b"/tmp", LocalStorage("/tmp")], ids=repr)
+@pytest.mark.parametrize("value", ["", 5, b"/tmp", LocalStorage("/tmp"), "s3://b/x"], ids=repr)
 def test_a_spool_lies_in_a_local_directory(value: Any) -> None:
     assert config(spool_dir=Path("/tmp/s")).spool_dir == Path("/tmp/s")
-    with pytest.raises(ConfigurationError, match=r"^spool_dir must be a local directory; got "):
+    with pytest.raises(ConfigurationError, match=r"^spool_dir must be a local folder; got "):
         config(spool_dir=value)
 
 
@@ -219,6 +219,27 @@ def test_a_variable_that_is_no_integer_is_named(name: str) -> None:
 
 def test_an_empty_variable_counts_as_unset() -> None:
     assert from_environment({f"OBSWRITER_{name.upper()}": "" for name in OPTIONS}) == {}
+
+
+@pytest.mark.parametrize(
+    ("variable", "meant"),
+    [
+        ("OBSWRITER_FILE_STORGE", "file_storage"),
+        ("OBSWRITER_DISABLE", "disabled"),
+        ("OBSWRITER_FLUSH_INTERVAL", "flush_interval_ms"),
+    ],
+)
+def test_a_misspelled_variable_is_warned_about(variable: str, meant: str) -> None:
+    said = rf"^{variable} is no option of obswriter \(did you mean '{meant}'\?\)$"
+    with pytest.warns(UserWarning, match=said):
+        assert from_environment({variable: "1", "OBSWRITER_BATCH_SIZE": "2"}) == {"batch_size": 2}
+
+
+def test_a_variable_of_somebody_elses_is_not(recwarn: pytest.WarningsRecorder) -> None:
+    """Kubernetes sets some for a service that is called obswriter."""
+    others = ("OBSWRITER_PORT_80_TCP", "OBSWRITER_SERVICE_HOST", "OBSWRITER", "BATCHSIZE")
+    assert from_environment(dict.fromkeys(others, "1")) == {}
+    assert recwarn.list == []
 
 
 def test_a_variable_out_of_range_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -280,6 +280,44 @@ def test_a_root_with_credentials_is_known_without_them() -> None:
     assert storage.destination == "web://example/data"
 
 
+class Sulking(MemoryFileSystem):
+    """Cannot be opened in a child at first, as one that finds no thread to run in."""
+
+    cachable = False
+    parent = os.getpid()
+    refusals = 0
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        if os.getpid() != self.parent and Sulking.refusals < 2:
+            Sulking.refusals += 1
+            raise RuntimeError("can't start new thread")
+        super().__init__(*args, **options)
+        self.opened_by = os.getpid()
+
+
+def test_a_child_that_could_not_open_the_file_system_tries_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    storage = FsspecStorage(Sulking(), unused())
+    monkeypatch.setattr(os, "getpid", lambda: Sulking.parent + 1)
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="can't start"):
+            storage.exists("a/b.jsonl")
+    assert not storage.exists("a/b.jsonl")
+    assert storage.fs.opened_by == Sulking.parent + 1
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["s3://key:hunter2@bucket/x", "gs://me:hunter2@bucket", "simplecache::s3://k:hunter2@b/x"],
+)
+def test_credentials_in_a_buckets_url_are_refused(url: str) -> None:
+    """They would become part of the bucket's name, which every error of the store tells."""
+    with pytest.raises(ConfigurationError, match="must hold no credentials: set AWS_") as caught:
+        open_storage(url)
+    assert "hunter2" not in "".join(traceback.format_exception(caught.value))
+
+
 def test_an_error_about_a_url_does_not_tell_its_password() -> None:
     with pytest.raises(ConfigurationError, match="nosuch://example/x") as caught:
         FsspecStorage.from_url("nosuch://me:hunter2@example/x")

@@ -267,15 +267,15 @@ sys.exit(0 if os.waitstatus_to_exitcode(status) == -signal.SIGTERM else 1)
 
 def test_what_is_lost_at_the_end_is_said(tmp_path: Path) -> None:
     """There is neither a place for the spool nor for the files."""
-    (tmp_path / "file").touch()
     script = f"""
 obswriter.configure(file_storage={str(tmp_path / "file" / "store")!r})
+open({str(tmp_path / "file")!r}, "w").close()
 for number in range(3):
     obswriter.log("info", "m")
 """
     outcome = run(script, tmp_path)
     assert outcome.status == 0
-    assert outcome.stderr.count("3 events were in memory, could not be stored, and are lost") == 1
+    assert outcome.stderr.count("events in memory could not be stored, and are lost: 3") == 1
     assert "file'" in outcome.stderr
 
 

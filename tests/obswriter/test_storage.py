@@ -182,7 +182,7 @@ def test_a_file_url_that_names_a_host_is_refused(where: str) -> None:
         open_storage(where)
 
 
-@pytest.mark.parametrize("where", ["s3:/bucket/x", "s3:bucket", "gs:/b", "memory:x", "file:store"])
+@pytest.mark.parametrize("where", ["s3:/bucket/x", "S3:bucket", "gs:/b", "memory:x", "file:store"])
 def test_a_url_without_its_slashes_is_no_folder(where: str) -> None:
     with pytest.raises(ConfigurationError, match=f"'{where}' needs two slashes"):
         open_storage(where)
@@ -191,8 +191,9 @@ def test_a_url_without_its_slashes_is_no_folder(where: str) -> None:
 def test_a_file_is_no_store(tmp_path: Path) -> None:
     (tmp_path / "app.py").touch()
     for where in (str(tmp_path / "app.py"), (tmp_path / "app.py").as_uri()):
-        with pytest.raises(ConfigurationError, match=r"must be a folder; '.*app.py' is a file"):
-            open_storage(where)
+        for wrong in (where, f"{where}/data"):
+            with pytest.raises(ConfigurationError, match=r"must be a folder; '.*app.py' is a file"):
+                open_storage(wrong)
 
 
 @pytest.mark.parametrize("where", ["nosuch://bucket/x", "nosuch::memory://x"])
@@ -279,8 +280,11 @@ def test_what_is_made_in_a_local_store_has_the_permissions_asked_for(
         0o777 & ~umask,
         0o666 & ~umask,
     }
-    assert modes[tmp_path / "shared" / "observability" / ".spool"] == 0o1777
-    assert modes[tmp_path / "shared" / "observability" / ".spool" / str(os.getuid())] == 0o700
+    # The set-group-id bit goes on to the spool: what is sealed there is of the store's group.
+    assert modes[tmp_path / "shared" / "observability" / ".spool"] == 0o3777
+    assert modes[tmp_path / "shared" / "observability" / ".spool" / str(os.getuid())] == 0o2700
+    assert modes[tmp_path / "other" / "observability" / ".spool"] == 0o1777
+    assert modes[tmp_path / "other" / "observability" / ".spool" / str(os.getuid())] == 0o700
 
 
 def test_a_folder_that_may_not_be_read_is_no_empty_one(

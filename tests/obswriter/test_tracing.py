@@ -446,6 +446,15 @@ def test_what_is_no_number_is_dropped_and_counted(captured: Captured, value: Any
     assert (dropped["metric"], dropped["score"]) == ({"invalid": 1}, {"invalid": 1})
 
 
+def test_what_was_dropped_for_its_value_is_named(
+    captured: Captured, caplog: pytest.LogCaptureFixture
+) -> None:
+    obswriter.metric("cart.total", "12,50")
+    captured.writer.flush()
+    wanted = 'a metric was dropped (invalid): cart.total: TypeError("value must be a number; got '
+    assert any(wanted in record.getMessage() for record in caplog.records)
+
+
 # --- never raising --------------------------------------------------------------------------
 
 

@@ -367,7 +367,11 @@ logging.basicConfig(handlers=[ObservabilityHandler()], level="INFO")
 """
 WARNED = {
     "a wrong option": ("OBSWRITER_BATCH_SIZE", "abc", "records nothing"),
-    "a store that refuses": ("OBSWRITER_FILE_STORAGE", "/proc/none/y", "the store refused a file"),
+    "a store that refuses": (
+        "OBSWRITER_FILE_STORAGE",
+        "/proc/none/y",
+        "file:///proc/none/y refused a file",
+    ),
 }
 
 

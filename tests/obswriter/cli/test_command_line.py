@@ -39,6 +39,8 @@ WRONG = [
     (["trace"], "ID"),
     (["trace", ""], "must not be empty"),
     (["recover", "--forever"], "--forever"),
+    (["ls", "data/"], "a store is passed as --storage URL"),
+    (["prune", "--older-than", "999999w"], "a thousand years; got '999999w'"),
 ]
 
 
@@ -104,6 +106,7 @@ def test_variables_say_where_to_look_as_for_a_writer(cli, tmp_path, monkeypatch)
     assert [entry["projectId"] for entry in cli("ls", "--json", "--project", "other").json] == [
         "other"
     ]
+    assert "no files of project 'none' in file://" in cli("ls", "--project", "none").err
 
 
 def test_a_closed_pipe_is_quiet(captured: Captured) -> None:

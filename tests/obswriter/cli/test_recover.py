@@ -57,6 +57,8 @@ def test_recovering_twice_finds_nothing_more(cli, tmp_path) -> None:
     result = cli("recover", "--storage", tmp_path)
     assert result.status == 0
     assert "recovered 0 events in 0 files of 0 dead processes" in result.out
+    [home] = (tmp_path / "observability" / ".spool").iterdir()
+    assert f"looked in {home}\n" in result.out
     assert stored_lines(tmp_path) == 52
 
 
@@ -119,6 +121,7 @@ def test_spools_of_other_stores_are_listed_with_the_command_they_need(
         f"obswriter recover --storage {other['destination']} --base-path observability"
     )
     assert other["remedy"] in cli("recover", "--storage", mine).out
+    assert (result.status, f"there is no directory '{mine}'" in result.err) == (1, True)
     *_, storage, _, base_path = other["remedy"].split()
     assert cli("recover", "--storage", storage, "--base-path", base_path).status == 0
     assert stored_lines(tmp_path / "theirs") == 52
