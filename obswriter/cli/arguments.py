@@ -35,13 +35,19 @@ class Parser(argparse.ArgumentParser):
 
 
 def add_command(
-    commands: Commands, name: str, run: Callable[[argparse.Namespace], int], help: str, epilog: str
+    commands: Commands,
+    name: str,
+    run: Callable[[argparse.Namespace], int],
+    help: str,
+    epilog: str,
+    *,
+    by_project: bool = True,
 ) -> Parser:
     """Add a command with the arguments that all have: where to look, and ``--json``."""
     parser = commands.add_parser(
         name, help=help, description=help[0].upper() + help[1:] + ".", epilog=epilog
     )
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, project=None)
     parser.add_argument(
         "--storage",
         metavar="URL",
@@ -53,12 +59,13 @@ def add_command(
         metavar="PATH",
         help="folder in the store (default: $OBSWRITER_BASE_PATH, else observability)",
     )
-    parser.add_argument(
-        "--project",
-        metavar="P",
-        type=project,
-        help="only this one; '*' for every one (default: $OBSWRITER_PROJECT_ID, else every one)",
-    )
+    if by_project:
+        parser.add_argument(
+            "--project",
+            metavar="P",
+            type=project,
+            help="only this one; '*' for every one (default: $OBSWRITER_PROJECT_ID, else every)",
+        )
     parser.add_argument("--json", action="store_true", help="JSON lines, for scripts")
     return parser
 

@@ -30,6 +30,7 @@ def add_to(commands: Commands) -> None:
             "storages is listed with what it needs. Writers that had OBSWRITER_SPOOL_DIR set left\n"
             "theirs there: set it here, too. The exit status is 1 if something went wrong."
         ),
+        by_project=False,
     )
 
 

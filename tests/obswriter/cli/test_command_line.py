@@ -39,6 +39,7 @@ WRONG = [
     (["trace"], "ID"),
     (["trace", ""], "must not be empty"),
     (["recover", "--forever"], "--forever"),
+    (["recover", "--project", "mine"], "--project mine"),
     (["ls", "data/"], "a store is passed as --storage URL"),
     (["prune", "--older-than", "999999w"], "a thousand years; got '999999w'"),
 ]
@@ -73,7 +74,8 @@ def test_every_command_explains_itself(command: str) -> None:
         [sys.executable, "-m", "obswriter", command, "--help"], capture_output=True, text=True
     )
     assert (shown.returncode, shown.stderr) == (0, "")
-    for option in ("--storage", "--project", "--base-path", "--json"):
+    by_project = ("--project",) * (command != "recover")  # which adopts whole processes
+    for option in ("--storage", "--base-path", "--json", *by_project):
         assert option in shown.stdout
 
 
