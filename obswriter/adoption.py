@@ -6,6 +6,7 @@ wrongly taken for dead may have it mapped. It copies the whole lines to the stor
 
 import hashlib
 import json
+import math
 import os
 import sys
 import time
@@ -22,8 +23,8 @@ from .marks import read_marks
 from .redaction import redact_url
 from .segment import read_plain
 from .serializer import encode, parse_jsonl, whole_lines
-from .spool_directory import MARKS, OWNER, boot_id, remove_if_empty, rights_of, try_lock
-from .storage import FileStorage, open_storage
+from .spool_directory import MARKS, OWNER, boot_id, remove_if_empty, try_lock
+from .storage import FileStorage, open_storage, replace_file
 
 STALE_SECONDS = 600
 """Age of the heartbeat at which a directory of another boot or host counts as dead."""
@@ -42,6 +43,7 @@ class Recovery:
     holes: int = 0
     quarantined: int = 0
     errors: list[str] = field(default_factory=list)
+    unfinished: int = 0  # directories for which the time was too short
 
 
 def adopt(
@@ -49,18 +51,18 @@ def adopt(
     storage: FileStorage,
     base_path: str,
     others: Iterable[str] = (),
-    *,
-    as_root: bool = True,
+    seconds: float = math.inf,
 ) -> Recovery:
     """Store every dead process's segments of one destination, and those in *others*' directories.
 
-    Errors are reported, not raised. *as_root*: if we are root, other users' too.
+    Errors are reported, not raised. What is left when *seconds* are over, waits.
     """
-    recovery = Recovery()
+    recovery, end = Recovery(), time.monotonic() + seconds
     for path in (*spool_directories(family), *others):
-        with try_lock(path, as_root=as_root) as ours:
-            if ours and _is_dead(path):
-                _Adopter(path, storage, base_path, recovery).adopt()
+        with try_lock(path) as ours:
+            if ours and not recovery.unfinished and _is_dead(path):
+                adopter = _Adopter(path, storage, base_path, recovery, end)
+                adopter.attempt("all", adopter.adopt)
     return recovery
 
 
@@ -106,19 +108,23 @@ class _Adopter:
     storage: FileStorage
     base_path: str
     report: Recovery
+    end: float
     refused: set[str] = field(default_factory=set)  # what follows one that waits, waits
 
     def adopt(self) -> None:
-        self._attempt("", self._adopt_marks)
+        self.attempt("", self._write_down_marks)
         for file, parsed in list(segment_files(self.path)):
             if parsed is None:
-                self._attempt(file, self._quarantine, file)
+                self.attempt(file, self._quarantine, file)
             else:
-                self._attempt(parsed.type, self._adopt_file, file, parsed)
+                self.attempt(parsed.type, self._adopt_file, file, parsed)
+            if time.monotonic() > self.end:  # after one at least
+                self.report.unfinished += 1
+                return
         if not self.refused:
-            self._attempt("", self._clear_away)
+            self.attempt("", self._clear_away)
 
-    def _attempt(self, what: str, step: Callable[..., None], *arguments: object) -> None:
+    def attempt(self, what: str, step: Callable[..., None], *arguments: object) -> None:
         try:
             if what not in self.refused:
                 step(*arguments)
@@ -131,9 +137,8 @@ class _Adopter:
         data = read_plain(file)
         lines, holes = whole_lines(data)
         if lines:
-            with rights_of(os.getuid()):
-                target = replace(parsed, base_path=self.base_path).pending_path
-                publish(self.storage, target, lines)
+            target = replace(parsed, base_path=self.base_path).pending_path
+            publish(self.storage, target, lines)
             self.report.files += 1
             self.report.events += lines.count(b"\n")
         elif not b'{"type":'.startswith(data.strip(b"\0")[:8]):  # not even a line's beginning
@@ -142,24 +147,19 @@ class _Adopter:
         self.report.holes += holes
         os.unlink(file)
 
-    def _adopt_marks(self) -> None:
-        """Store what was going on, in files that bear the same names however often this is done."""
-        marks = list(read_marks(f"{self.path}/{MARKS}"))
-        if marks:
+    def _write_down_marks(self) -> None:
+        """Make segments of what was going on, by the same names however often this is done."""
+        if marks := list(read_marks(f"{self.path}/{MARKS}")):
             began = datetime.fromisoformat(min(mark["startTime"] for mark in marks))
             id = os.path.basename(self.path)[:7]
             name = f"{began.year:04}{began:%m%dT%H%M%SZ}_{began.microsecond:05x}{id}.jsonl"
-            last = _last_append(self.path)
             lines: dict[str, bytes] = {}
-            for event in _events_of_death(marks, last):
-                target = generate_file_path(event["type"], event["projectId"], self.base_path, name)
-                lines[target] = lines.get(target, b"") + encode(event)[0]
-            with rights_of(os.getuid()):
-                for target, data in lines.items():
-                    if not self.storage.exists(target.replace(name, f"processed/{name}")):
-                        self.storage.write(target, data)
-                        self.report.files += 1
-                        self.report.events += data.count(b"\n")
+            for event in _events_of_death(marks, _last_append(self.path)):
+                segment = generate_file_path(event["type"], event["projectId"], "", name)
+                lines[segment] = lines.get(segment, b"") + encode(event)[0]
+            for segment, data in lines.items():
+                Path(self.path, segment).parent.mkdir(parents=True, exist_ok=True)
+                replace_file(f"{self.path}/{segment}", data)
         Path(self.path, MARKS).unlink(missing_ok=True)
 
     def _quarantine(self, file: str) -> None:
@@ -193,7 +193,7 @@ def _last_append(path: str) -> str:
     for file, parsed in segment_files(path):
         if parsed is not None:
             *_, last, _ = (b"\n" + whole_lines(read_plain(file))[0]).rsplit(b"\n", 2)
-            found += [event["recordedAt"] for event in parse_jsonl(last)]
+            found += [str(event.get("recordedAt", "")) for event in parse_jsonl(last)]
     return max(found)
 
 

@@ -58,9 +58,9 @@ class EventBatcher:
         self.carrier = Carrier(self)
         self._lock = self.carrier.lock
 
-    def add(self, wire: dict[str, Any]) -> Segment:
+    def add(self, wire: dict[str, Any], encoded: tuple[bytes, bool] | None = None) -> Segment:
         """Keep an event; once this returns it outlives the process, where segments are mapped."""
-        line, repaired = encode(wire, self._max_event_size, self._redactor)
+        line, repaired = encoded or encode(wire, self._max_event_size, self._redactor)
         size = len(line)
         key = wire["type"], wire["projectId"]
         with self._lock:
@@ -89,14 +89,16 @@ class EventBatcher:
             if segment.count >= self._batch_size:
                 bucket.close(segment)
         if self.carrier.inline:
-            self.carrier.round(timeout=0)  # whoever makes one already will come to this, too
+            self.carrier.round(0, longest=0)  # whoever makes one already will come to this, too
         return segment
 
     def add_all(self, wires: Iterable[dict[str, Any]]) -> None:
         """Keep several events, with nothing of another thread's between them."""
+        # Before the lock is taken: the values' own code may wait for who waits for the lock.
+        both = [(wire, encode(wire, self._max_event_size, self._redactor)) for wire in wires]
         with self._lock:
-            for wire in wires:
-                self.add(wire)
+            for wire, encoded in both:
+                self.add(wire, encoded)
 
     def mark(self, wire: dict[str, Any]) -> tuple[StartMarks, int] | None:
         """Leave evidence, for the case of death, of a span that begins; *wire* is without its end.
@@ -163,7 +165,8 @@ class EventBatcher:
         name, unit = "obswriter.events.dropped", "{event}"
         attributes = {"obswriter.event.type": type, "obswriter.reason": reason}
         event = Metric(name=name, value=count, unit=unit, attributes=attributes)
-        segment = self.add(event.to_wire(self.config.project_id, iso_from_ns(time.time_ns())))
+        wire = event.to_wire(self.config.project_id, iso_from_ns(time.time_ns()))
+        segment = self.add(wire, encode(wire))  # nobody's own code is run in the lock
         segment.notes[type, reason] += count
         if segment.state == "dropped":
             carrier.reported[type, reason] -= count
@@ -208,7 +211,7 @@ class EventBatcher:
         """Remove the spares, and give the spool up; what is left in it is for the next process."""
         for bucket in [*self._buckets.values(), *self._past.values()]:
             bucket.discard_spare()
-        self.carrier.spool.close()
+        self.carrier.spool.close(ends=self.carrier.inline)
 
     def hand_over(self, successor: "EventBatcher") -> None:
         """End without storing; what is in the spool goes to the successor's store."""
@@ -216,7 +219,7 @@ class EventBatcher:
             in_spool = not self._count_in_memory()
             self._end_recording(close=successor.config.disabled or not in_spool)
             if successor.config.disabled:
-                self.carrier.drop_all("disabled")
+                self.carrier.drop(self.carrier.queue.copy(), "disabled")
         if not in_spool:
             self.flush(self.patience)  # there is no spool to take it from
         self.carrier.stop(self.patience)

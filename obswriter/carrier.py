@@ -1,25 +1,26 @@
 """Carries closed segments to the store, in order, until it has them: the background thread.
 
-The thread is not needed for durability: what waits lies on the disk. Where no thread can run
-(or none any more, in an interpreter that exits) the same rounds are made in line.
+It is not needed for durability: where no thread can run (any more), the rounds are made in line.
 """
 
+import math
 import sys
 import threading
 import time
 from collections import Counter, deque
+from collections.abc import Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .backoff import Backoff
 from .exceptions import StorageError
 from .file_naming import generate_file_name, generate_file_path
-from .interruption import pass_on_interruption
+from .interruption import pass_on_interruption, tolerated
 from .lifecycle import is_left_behind, signals_left_to_others
 from .repair import repair
 from .results import FlushResult, result_of
-from .segment import MappedSegment, Segment
+from .segment import MappedSegment, Segment, State
 from .spool import Spool, send
 from .storage import destination_of, storing
 from .vocabulary import EventType
@@ -36,15 +37,15 @@ UNSEALED_LIMIT = 4  # closed segments that may stay mapped; whoever closes one m
 class Carrier:
     """Seals and sends what the batcher closes.
 
-    ``lock`` is the batcher's, too: it guards the queue and the counts. I/O is done in it only
-    where a bound is reached: a segment too many is mapped, or too many bytes wait.
+    ``lock`` is the batcher's, too, for the queue and the counts. I/O is done in it only where a
+    bound is reached: a segment too many is mapped, or too many bytes wait.
     """
 
     def __init__(self, source: "EventBatcher") -> None:
         self.config = source.config
         self.storage = source.storage
         # Reentrant: a signal handler or finaliser may record in the middle of add().
-        self.lock = threading.RLock()
+        self.lock: Any = threading.RLock()
         self.written: Counter[EventType] = Counter()
         self.dropped: Counter[tuple[EventType, str]] = Counter()  # by type and reason
         self.reported: Counter[tuple[EventType, str]] = Counter()  # those that the files tell of
@@ -57,14 +58,11 @@ class Carrier:
         self._source = source
         self._memory_limit = min(MEMORY_LIMIT, self.config.max_spool_bytes)
         self._tickets: deque[threading.Event] = deque()  # set when all have had their turn
-        self._round_lock = threading.Lock()
-        self._round_by: int | None = None
+        self._round_lock: Any = threading.RLock()
         self._wake_lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self.inline = self.stopping = False
         self.backoff = Backoff(self.config)
-
-    # -- called by the batcher, in its lock -------------------------------------------------
 
     def new_segment(self, type: EventType, project_id: str) -> Segment:
         """Create an empty segment: mapped if the disk allows, else in memory."""
@@ -78,7 +76,7 @@ class Carrier:
     def new_in_memory(self, type: EventType, project_id: str, error: object = None) -> Segment:
         """Create an empty segment in memory, since the disk has no room, or for *error*."""
         self.warn("events are kept in memory, and lost if the process is killed", error)
-        size = min(self.config.max_file_size, self._memory_limit // 4)
+        size = min(self.config.max_file_size, self._memory_limit // 64)
         return Segment(type, project_id, size)
 
     def count_dropped(self, type: EventType, reason: str, detail: object) -> None:
@@ -107,23 +105,18 @@ class Carrier:
         if self.config.spool_full == "drop_newest":
             # Not the notes of drops, else they would be dropped as often as they are written.
             kin = [segment for segment in kin[-1:] if not segment.notes]
-        for segment in kin:
+        self.drop(kin, "spool_full", excess)
+
+    def drop(self, segments: Iterable[Segment], reason: str, excess: float = math.inf) -> None:
+        """Drop what waits of *segments*, until *excess* bytes are gone."""
+        for segment in segments:
             if excess > 0 and segment.state in ("closed", "sealed"):
                 excess -= segment.size
-                self._drop(segment)
-
-    def drop_all(self, reason: str) -> None:
-        """Drop what waits: nobody wants it any more."""
-        for segment in self.queue.copy():
-            if segment.state in ("closed", "sealed"):
-                self._drop(segment, reason)
-
-    def _drop(self, segment: Segment, reason: str = "spool_full") -> None:
-        self.queue.remove(segment)
-        segment.state = "dropped"
-        self.dropped[segment.type, reason] += segment.count
-        self.reported -= segment.notes  # to be said once more
-        segment.discard()
+                self.queue.remove(segment)
+                segment.state = "dropped"
+                self.dropped[segment.type, reason] += segment.count
+                self.reported -= segment.notes  # to be said once more
+                segment.discard()
 
     def wake(self) -> None:
         """Have the thread make a round now; where none can run, go on in line. Never waits."""
@@ -161,22 +154,23 @@ class Carrier:
         return 1.0 if wait is None else wait
 
     def _one_round(self, timeout: float) -> float | None:
-        me = threading.get_ident()
-        if self._round_by == me or not self._round_lock.acquire(timeout=timeout):
+        if self._round_lock._is_owned():
             return None
-        self._round_by = me
-        tickets = [self._tickets.popleft() for _ in range(len(self._tickets))]
+        tickets: list[threading.Event] = []
         try:
+            if not self._round_lock.acquire(timeout=timeout):
+                return None
+            tickets += [self._tickets.popleft() for _ in range(len(self._tickets))]
             with storing():
                 return self._make_round(forced=bool(tickets))
         except BaseException as error:  # never the end of the thread
             self.warn("a round failed and is made again", self._own(error))
             return 1.0
         finally:
+            if self._round_lock._is_owned():
+                self._round_lock.release()  # first: a signal handler may raise at any call
             for ticket in tickets:
                 ticket.set()
-            self._round_by = None
-            self._round_lock.release()
             self.say()
 
     def _make_round(self, forced: bool) -> float:
@@ -191,19 +185,20 @@ class Carrier:
         return min(wait, self.backoff.retry_at - now) if self.queue else wait
 
     def _seal(self, segment: Segment) -> None:
-        with self.lock:  # every append to it is over once we are in here
-            if segment.state != "closed":
-                return
-            segment.state = "busy"
+        ours = False
         try:
+            with self.lock:  # every append to it is over once we are in here
+                if segment.state != "closed":
+                    return
+                segment.state, ours = "busy", True
             if isinstance(segment, MappedSegment):
                 self.spool.seal(segment)
             segment.state = "sealed"
-        except Exception as error:  # it is sent as it is, and _send_all() backs off once for all
-            segment.keep_name()
-            segment.state = "closed"
-            segment.error = error
-            pass_on_interruption(error)
+        except BaseException as error:  # it is sent as it is, and _send_all() backs off for all
+            if ours:
+                segment.state = "closed"  # first: the stack may have no room for a call
+                segment.keep_name()
+            segment.error = self._own(error)
 
     def _send_all(self, segments: deque[Segment]) -> None:
         """Send what is sealed. Order within a type: what follows one that waits, waits."""
@@ -213,32 +208,33 @@ class Carrier:
                 segment.error = behind[segment.type]
             elif not self._send(segment):
                 behind[segment.type] = segment.error
-        errors = [error for error in behind.values() if error is not None]
-        if errors:
+        if errors := [error for error in behind.values() if error is not None]:
             self.backoff.fail()
             self.warn(f"{destination_of(self.storage)} refused a file, which waits", errors[0])
         else:
             self.backoff.succeed()
 
     def _send(self, segment: Segment) -> bool:
-        with self.lock:
-            before = segment.state
-            if before not in ("sealed", "closed"):  # closed still: the disk does not let us seal it
-                return before != "busy"  # stored or dropped meanwhile
-            segment.state = "busy"
         type, project_id, name = segment.type, segment.project_id, segment.file_name
         path = generate_file_path(type, project_id, self.config.base_path, name)
+        before: State | None = None
         try:
+            with self.lock:
+                # Closed still: the disk does not let us seal it.
+                if segment.state not in ("sealed", "closed"):
+                    return segment.state != "busy"  # stored or dropped meanwhile
+                before, segment.state = segment.state, "busy"
             send(segment, self.storage, path)
+            self._count_stored(segment)
         except BaseException as error:
-            segment.state = before
+            segment.state = before or segment.state
             segment.error = self._own(error)
             return self._is_gone(segment, path)
-        self._count_stored(segment)
         return True
 
     def _own(self, error: BaseException) -> Exception:
         """Return what went wrong; raise it for the thread's user, unless that is our own thread."""
+        pass_on_interruption(error)
         if isinstance(error, Exception):
             return error
         if threading.current_thread() is not self._thread:
@@ -252,24 +248,26 @@ class Carrier:
             self.written[segment.type] += segment.count
             self.files_written += 1
             self.last_flush_at = datetime.now(UTC)
+        segment.discard()  # last: until it is counted it may have to be sent again
         if self.config.debug:
             logger.debug("obswriter: stored %s (%d)", segment.file_name, segment.count)
 
     def _is_gone(self, segment: Segment, path: str) -> bool:
-        """After a failure: whether there is no file any more, since it was stored or deleted."""
-        if isinstance(segment, MappedSegment) and segment.is_gone():
-            with suppress(Exception):
+        """After a failure: whether nothing is to be sent any more, stored after all, or deleted."""
+        with tolerated():
+            if isinstance(segment, MappedSegment) and segment.is_gone():
                 if self.storage.exists(path):
                     self._count_stored(segment)
                 else:
                     with self.lock:
-                        self._drop(segment, "spool_deleted")
+                        self.drop([segment], "spool_deleted")
                 return True
-        elif isinstance(segment.error, FileExistsError):  # a different file has our name
-            segment.file_name = generate_file_name()
+            if isinstance(segment.error, FileExistsError):  # or something else is in the way
+                if self.storage.read(path) == segment.read():
+                    self._count_stored(segment)
+                    return True
+                segment.file_name = generate_file_name()  # a different file has our name
         return False
-
-    # -- flush and shutdown ------------------------------------------------------------------
 
     def flush(self, open_segments: list[Segment], timeout: float | None) -> FlushResult:
         """Wait until everything closed so far, and *open_segments*, had its turn at the store."""
@@ -277,17 +275,17 @@ class Carrier:
         if not segments and not self.spool.taken_over and self.dropped == self.reported:
             return FlushResult()
         if self.stopping and not self.inline and self._thread is None:
-            return result_of(segments, timeout)  # what is left is for the next process
+            return result_of(segments)  # what is left is for the next process
         ticket = threading.Event()
         self._tickets.append(ticket)
-        thread = self._thread
-        if thread is None or not thread.is_alive() or sys.is_finalizing():
+        if (thread := self._thread) is None or not thread.is_alive() or sys.is_finalizing():
             longest = MORE_SECONDS if timeout is None else min(timeout, MORE_SECONDS)
             self.round(-1 if timeout is None else timeout, longest)
-        elif self._round_by != threading.get_ident():
-            self.wake()
-            ticket.wait(timeout)
-        return result_of(segments, timeout)
+        else:
+            self.wake()  # and whoever we interrupted in the middle of recording has to go on first
+            if not (self.lock._is_owned() or self._round_lock._is_owned()):
+                ticket.wait(timeout)
+        return result_of(segments)
 
     def stop(self, timeout: float | None) -> None:
         """End the thread; one that hangs in the store is left behind and ends with its call."""

@@ -99,8 +99,7 @@ def generate_file_path(
 
 def parse_file_path(path: str) -> ParsedPath | None:
     """Take a pending or processed path apart; ``None`` if it is neither."""
-    match = _parse(path)
-    if match is None:
+    if (match := _parse(path)) is None:
         return None
     parts: tuple[Any, ...] = match.groups(default="")
     base_path, type, project_id, processed, file_name, stamp, micros = parts
@@ -118,7 +117,6 @@ def is_pending_file(path: str) -> bool:
 
 def get_processed_file_path(path: str) -> str:
     """Return where a stored file goes after ingestion; ``ValueError`` for any other path."""
-    parsed = parse_file_path(path)
-    if parsed is None:
+    if (parsed := parse_file_path(path)) is None:
         raise ValueError(f"not the path of a stored file: {path!r}")
     return parsed.processed_path

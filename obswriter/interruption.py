@@ -1,6 +1,8 @@
 """Exceptions that are not about the call they come out of, and that nobody here may keep."""
 
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 def pass_on_interruption(error: BaseException) -> None:
@@ -17,6 +19,15 @@ def pass_on_interruption(error: BaseException) -> None:
         if step.tb_frame.f_code in codes:
             raise error
         step = step.tb_next
+
+
+@contextmanager
+def tolerated() -> Iterator[None]:
+    """Go on after whatever goes wrong within, but for an interruption."""
+    try:
+        yield
+    except Exception as error:
+        pass_on_interruption(error)
 
 
 def _code(handler: object) -> object:

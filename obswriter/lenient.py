@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from .interruption import pass_on_interruption
+from .interruption import pass_on_interruption, tolerated
 from .repair import repair
 
 W = TypeVar("W", bound=str)
@@ -26,11 +26,9 @@ def as_attributes(attributes: object) -> dict[str, Any]:
         return attributes.copy()
     if attributes is None:
         return {}
-    try:
+    with tolerated():
         if isinstance(attributes, Mapping):
             return dict(attributes)
-    except Exception as error:
-        pass_on_interruption(error)
     return {"value": attributes}
 
 

@@ -27,9 +27,9 @@ class FlushResult:
     errors: list[FlushError] = field(default_factory=list)
 
 
-def result_of(segments: Iterable[Segment], timeout: float | None) -> FlushResult:
-    """Return what became of the segments within *timeout*, whoever has sent them."""
-    late = TimeoutError(f"not stored within {timeout} s; it waits in the spool")
+def result_of(segments: Iterable[Segment]) -> FlushResult:
+    """Return what has become of the segments, whoever has sent them."""
+    late = TimeoutError("not stored in time; it waits in the spool")
     gone = StorageError("dropped, as get_stats() says, and stored nowhere")
     stored: list[int] = []
     errors: dict[str, FlushError] = {}

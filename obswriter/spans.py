@@ -7,7 +7,7 @@ from typing import Any, Final, Literal, Self, TypeAlias, TypeVar
 from . import context, lifecycle, process
 from .events import trace_of
 from .ids import new_span_id, new_trace_id
-from .interruption import pass_on_interruption
+from .interruption import tolerated
 from .lenient import as_attributes, as_text, as_word, exception_attributes, type_name
 from .propagation import SAMPLED, SpanContext
 from .timestamps import iso_from_ns
@@ -104,9 +104,8 @@ class LiveSpan:
         if self._started:
             try:
                 if error is not None:
-                    self._note(error)
-            except Exception as failure:  # its class may be as hostile as its values
-                pass_on_interruption(failure)
+                    with tolerated():  # its class may be as hostile as its values
+                        self._note(error)
             finally:
                 self._end()
         return False

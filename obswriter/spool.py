@@ -9,6 +9,7 @@ from contextlib import suppress
 from .adoption import adopt, adopt_in_child
 from .config import ObservabilityWriterConfig
 from .file_naming import OPEN_SUFFIX, generate_file_path, get_processed_file_path
+from .interruption import tolerated
 from .marks import StartMarks
 from .segment import MappedSegment, Segment
 from .serializer import whole_lines
@@ -18,6 +19,7 @@ from .vocabulary import EventType
 
 ADOPTION_SECONDS = 5.0
 HEARTBEAT_SECONDS = 60.0
+MOST_SECONDS = 0.5  # of adopting at a time: then it is the turn of our own files
 
 
 class Spool:
@@ -51,7 +53,8 @@ class Spool:
         family = make_family(home, self._storage, config.base_path)
         path, lock, marks = make_owned(family)
         if self.path == before:
-            if self.family == family:  # else we have become another user, and still use that one
+            # Not if we have become another user, and still use that one; or are about to end.
+            if self.family == family and self.marks is not None:
                 unlock(self._lock)
             self.family, self.path, self._lock, self.marks = family, path, lock, marks
         else:  # somebody who interrupted us has made one
@@ -98,7 +101,7 @@ class Spool:
         name = os.path.basename(segment.path).removesuffix(OPEN_SUFFIX)
         pending = generate_file_path(segment.type, segment.project_id, self._config.base_path, name)
         for path in (pending, get_processed_file_path(pending)):
-            with suppress(Exception):
+            with tolerated():
                 return self._storage.read(path)
         return b""
 
@@ -112,13 +115,16 @@ class Spool:
             with suppress(FileNotFoundError):
                 os.utime(f"{self.path}/{OWNER}")
             where = self.family, self._storage, config.base_path, self.taken_over
-            found = adopt(*where, as_root=False)
+            found = adopt(*where, MOST_SECONDS)
             self.taken_over[:] = filter(os.path.isdir, self.taken_over)
             self.recovered += found.events
             for error in found.errors:
                 self._warn("a dead process's events wait in the spool", error)
-            self._due_at = now + min(HEARTBEAT_SECONDS, max(ADOPTION_SECONDS, interval))
-        return self._due_at - now if interval else HEARTBEAT_SECONDS
+            pause = (
+                0 if found.unfinished else min(HEARTBEAT_SECONDS, max(ADOPTION_SECONDS, interval))
+            )
+            self._due_at = now + (HEARTBEAT_SECONDS if found.errors else pause)
+        return self._due_at - now if interval or self._due_at <= now else HEARTBEAT_SECONDS
 
     def take_over(self, predecessor: "Spool") -> None:
         """Adopt also what a writer that gave way left in its spool."""
@@ -128,11 +134,14 @@ class Spool:
             with suppress(OSError):
                 self.begin()
 
-    def close(self) -> None:
-        """Give the directory up; what is left in it is for whoever comes next."""
+    def close(self, *, ends: bool = False) -> None:
+        """Give the directory up; what is left in it is for whoever comes next.
+
+        A process that *ends* may still store what is in it, and holds the lock as long as it lives.
+        """
         if self.marks is not None:
             self.marks = None
-            self.left = not give_up(self.path, self._lock)
+            self.left = not give_up(self.path, -1 if ends else self._lock)
 
     def send_by_child(self, timeout: float) -> None:
         """Have a process of its own store what is left; it goes on when *timeout* is over."""
@@ -142,11 +151,10 @@ class Spool:
 
 
 def send(segment: Segment, storage: FileStorage, path: str) -> None:
-    """Store a segment at *path*, by renaming it if possible, and remove it from the spool."""
+    """Store a segment at *path*, by renaming it if possible."""
     put_file = getattr(storage, "put_file", None)
     if segment.size:  # else an adopter that took us for dead has stored all of it
         if put_file is not None and isinstance(segment, MappedSegment) and segment.fd < 0:
             put_file(segment.path, path)
         else:
             storage.write(path, segment.read())
-    segment.discard()

@@ -51,10 +51,11 @@ def default_home(
         return Path(os.path.abspath(os.path.expanduser(spool_dir))) / user
     if isinstance(storage, LocalStorage) and is_local_disk(storage.root):
         return (storage.local_path(base_path) if base_path else storage.root) / ".spool" / user
-    state = Path(os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state"))
-    existing = next(folder for folder in (state, *state.parents) if folder.exists())
-    if state.is_absolute() and os.access(existing, os.W_OK):
-        return state / "obswriter" / "spool" / user
+    state = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
+    home = Path(state, "obswriter", "spool", user)
+    existing = next(folder for folder in (home, *home.parents) if os.path.exists(folder))
+    if home.is_absolute() and os.access(existing, os.W_OK):
+        return home
     # Not tempfile's: it takes a lock, which a forked child might find held.
     return Path(os.environ.get("TMPDIR") or "/tmp", IN_TEMPORARY + user, user)  # noqa: S108
 
@@ -154,36 +155,16 @@ def forget_locks() -> None:
 
 
 @contextmanager
-def rights_of(user: int) -> Iterator[None]:
-    """Do as *user* may, and go back to who we were."""
-    before = os.geteuid()
-    if before != user:
-        os.seteuid(user)
-    try:
-        yield
-    finally:
-        if before != user:
-            os.seteuid(before)
-
-
-@contextmanager
-def try_lock(path: str, *, as_root: bool = True) -> Iterator[bool]:
-    """Hold the lock of a spool directory; yields False where that is another process's.
-
-    *as_root*: if we are root, another user's too, with that user's rights until the block ends, for
-    who owns a folder may put a link in its place. They are the rights of all of the process.
-    """
-    fd, ours, user = -1, False, os.geteuid()
+def try_lock(path: str) -> Iterator[bool]:
+    """Hold the lock of a spool directory; yields False where it is another process's or user's."""
+    fd, ours = -1, False
     try:
         with suppress(OSError):
             fd = _open_to_lock(path)
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             here, there = os.fstat(fd), os.lstat(path)  # adopted and gone meanwhile?
-            may = os.getuid() == here.st_uid or (as_root and os.getuid() == 0)
-            ours = may and os.path.samestat(here, there)
-            user = here.st_uid if ours else user
-        with rights_of(user):
-            yield ours
+            ours = os.geteuid() == here.st_uid and os.path.samestat(here, there)
+        yield ours
     finally:
         unlock(fd)
 

@@ -1,20 +1,19 @@
 """``obswriter recover``: stores what dead processes left in the spool."""
 
-import os
 from argparse import Namespace
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from obswriter.adoption import STALE_SECONDS, Recovery, adopt, spool_directories
-from obswriter.spool_directory import rights_of, try_lock
-from obswriter.storage import FileStorage, LocalStorage
+from obswriter.adoption import STALE_SECONDS, Recovery, spool_directories
+from obswriter.spool_directory import try_lock
 
 from .arguments import Commands, UsageError, add_command
 from .formatting import format_count, one_line
 from .place import Place, check_readable, find_place
 from .remedies import remedy_for
+from .rights import adopt_as_owner, owner_of, rights_of
 from .screen import Screen, note, print_json
 
 
@@ -48,7 +47,7 @@ def run(arguments: Namespace) -> int:
     for home in place.spool_homes(readable=False):
         recovery.errors.append(f"{home} is another user's: run this as root, or as its owner")
     for family in place.own_spools():
-        add(recovery, adopt(family, _written_by_owners(place.storage), place.base_path))
+        add(recovery, adopt_as_owner(family, place.storage, place.base_path))
     left = [count_processes(family) for family in place.own_spools()]
     report = {
         "processes": recovery.directories,
@@ -76,26 +75,6 @@ def add(total: Recovery, part: Recovery) -> None:
         setattr(total, field.name, getattr(total, field.name) + getattr(part, field.name))
 
 
-def _written_by_owners(storage: FileStorage) -> FileStorage:
-    if isinstance(storage, LocalStorage) and os.getuid() == 0:
-        return _OwnersStorage(storage)
-    return storage
-
-
-class _OwnersStorage(LocalStorage):
-    """Written to as whoever owns the folder that is there: root's own would lock them out."""
-
-    def __init__(self, storage: LocalStorage) -> None:
-        vars(self).update(vars(storage))
-
-    def write(self, path: str, data: bytes) -> None:
-        folder = self.local_path(path).parent
-        while not folder.exists():
-            folder = folder.parent
-        with rights_of(folder.stat().st_uid):
-            super().write(path, data)
-
-
 @dataclass(frozen=True)
 class Processes:
     """How many processes' spools one destination has."""
@@ -109,7 +88,7 @@ def count_processes(family: str) -> Processes:
     dead = 0
     directories = spool_directories(family)
     for path in directories:
-        with try_lock(path) as free:
+        with rights_of(owner_of(family)), try_lock(path) as free:
             dead += free
     return Processes(len(directories) - dead, dead)
 

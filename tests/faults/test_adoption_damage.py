@@ -19,6 +19,7 @@ import pytest
 from obswriter import LocalStorage, parse_jsonl
 from obswriter.adoption import STALE_SECONDS, adopt
 from obswriter.cli import main
+from obswriter.cli.rights import adopt_as_owner
 from obswriter.spool_directory import DESTINATION, MARKS, OWNER
 from obswriter_testsupport.driving import Nursery, nursery
 from obswriter_testsupport.faults import stored_events
@@ -275,7 +276,7 @@ def test_another_users_spool_is_left_alone_except_by_root(shared: Scene) -> None
     found = other.ask(f"adopt {json.dumps({'family': str(family), 'root': str(shared.root)})}")
     assert (found["directories"], found["errors"]) == (0, [])
     assert shared.stored() == []
-    assert adopt(str(family), LocalStorage(shared.root), "observability").directories == 1
+    assert adopt_as_owner(str(family), LocalStorage(shared.root), "observability").directories == 1
     shared.assert_exact()
 
 

@@ -301,3 +301,24 @@ def test_a_killed_child_is_adopted_by_its_parent_which_does_nothing_else(scene: 
     wait_until(lambda: parent.ask("summary")["recovered"] >= 50, 20)
     parent.ask("flush 20")
     scene.assert_exact(parent)
+
+
+def test_what_was_adopted_from_a_living_process_and_ingested_is_not_stored_again(
+    scene: Scene,
+) -> None:
+    owner = scene.owner()
+    owner.ask("record log a 0 30")
+
+    def is_adopted() -> bool:
+        pretend_other_boot(scene.spools[0])
+        return bool(scene.adopter().ask(scene.adopting(locks=False))["events"] == 30)
+
+    wait_until(is_adopted)
+    [file] = scene.root.glob("observability/log/p/*.jsonl")
+    (file.parent / "processed").mkdir()
+    file.rename(file.parent / "processed" / file.name)
+    owner.ask("record log a 30 10")
+    assert owner.ask("flush 20")["errors"] == []
+    owner.ask("close 20")
+    scene.adopt()
+    assert scene.stored() == [f"a-{number}" for number in range(30, 40)]

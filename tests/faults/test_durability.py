@@ -92,7 +92,8 @@ def test_without_it_nothing_is_synced_when_a_file_is_stored(tmp_path: Path) -> N
     root = tmp_path / "store"
     calls = trace(RECORD.replace('durability="disk", ', ""), root)
     position(calls, rf'rename\("{SPOOLED}/{NAME}", "{LOG}/{NAME}"\)')
-    assert [call for call in calls if "sync(" in call] == []
+    # What the spool is for is written down once, and read by others long afterwards.
+    assert [c for c in calls if "sync(" in c and "/.destination.json." not in c] == []
 
 
 def test_a_folder_that_was_made_for_the_file_is_synced_into_its_parent(tmp_path: Path) -> None:
@@ -187,3 +188,13 @@ def test_a_folder_that_could_not_be_synced_holds_up_nothing_and_repeats_nothing(
     assert writer.flush().errors == []
     writer.shutdown()
     assert [event["message"] for event in stored_events(tmp_path)] == ["a", "b"]
+
+
+def test_a_store_that_is_passed_ready_made_is_synced_too(tmp_path: Path) -> None:
+    ready = RECORD.replace("file_storage=root", "file_storage=obswriter.LocalStorage(root)")
+    positions(
+        trace(ready, tmp_path / "store"),
+        rf'rename\("{SPOOLED}/{NAME}", "{LOG}/{NAME}"\)',
+        rf"fsync\(\d+<{LOG}>\) += 0",
+        r'write\(.*"flushed"',
+    )

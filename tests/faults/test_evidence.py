@@ -142,6 +142,20 @@ for number in range(2):
     return run(script, tmp_path)
 
 
+def test_evidence_that_the_store_refused_at_first_still_ends_with_the_last_event(
+    tmp_path: Path,
+) -> None:
+    run(f"obswriter.span('work').__enter__()\nobswriter.log('info', 'm')\n{DIE}", tmp_path)
+    [family] = (tmp_path / "observability" / ".spool").glob("*/*")
+    in_the_way = tmp_path / "observability" / "span"
+    in_the_way.touch()
+    assert adopt(str(family), LocalStorage(tmp_path), "observability").errors
+    [log] = stored_events(tmp_path, "log")
+    in_the_way.unlink()
+    assert adopt(str(family), LocalStorage(tmp_path), "observability").errors == []
+    assert [span["endTime"] for span in spans(tmp_path)] == [log["recordedAt"]]
+
+
 def test_recovering_again_after_an_interruption_makes_nothing_twice(tmp_path: Path) -> None:
     dead_in_two_spans(tmp_path)
     [family] = (tmp_path / "observability" / ".spool").glob("*/*")
@@ -151,8 +165,7 @@ def test_recovering_again_after_an_interruption_makes_nothing_twice(tmp_path: Pa
         raise OSError("the connection is lost")
 
     store.after = fail  # it has stored the file, and nobody knows
-    for _ in range(2):
-        assert adopt(str(family), store, "observability").errors
+    assert len(adopt(str(family), store, "observability").errors) == 3
     store.recover()
     assert adopt(str(family), LocalStorage(tmp_path), "observability").errors == []
     assert sorted(span["name"] for span in spans(tmp_path)) == ["work 0", "work 1"]
@@ -212,3 +225,35 @@ app = ObservabilityMiddleware(endpoint)
     assert died["attributes"]["http.request.method"] == "POST"
     assert died["attributes"]["url.path"] == "/orders/7"
     assert died["attributes"]["url.query"] == "token=REDACTED"
+
+
+def test_a_root_whose_line_is_appended_leaves_no_evidence_from_that_moment_on(
+    tmp_path: Path,
+) -> None:
+    """Else it would be stored twice: as it ended, and as if it had died."""
+    script = """
+writer = obswriter.configure()
+append = writer.append
+def append_and_die(wire):
+    append(wire)
+    os.kill(os.getpid(), signal.SIGKILL)
+writer.append = append_and_die
+with obswriter.span("ended"):
+    pass
+"""
+    run(script, tmp_path).recover()
+    [span] = stored_events(tmp_path, "span")
+    assert span["status"] == "unset"
+
+
+def test_no_secret_of_what_is_going_on_is_on_the_disk_even_for_a_moment(tmp_path: Path) -> None:
+    script = """
+obswriter.configure(redact=lambda name, value: "hidden" if name == "mine" else value)
+attributes = {"password": "hunter2", "mine": "hunter2"}
+obswriter.span("s", attributes=attributes).__enter__()
+os._exit(0)
+"""
+    run(script, tmp_path)
+    [marks] = tmp_path.glob("observability/.spool/*/*/*/started")
+    assert b'"mine":"hidden"' in marks.read_bytes()
+    assert b"hunter2" not in marks.read_bytes()

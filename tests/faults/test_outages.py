@@ -256,3 +256,30 @@ def test_a_write_that_failed_after_all_and_one_that_was_stored_but_not_confirmed
     wait_until(lambda: (writer.flush(), writer.get_stats().total_events_written == 100)[1])
     assert len(set(lost)) > 5
     assert numbers_in(tmp_path) == list(range(100))
+
+
+@pytest.mark.parametrize("policy", ["drop_oldest", "drop_newest"])
+def test_what_just_fits_the_spool_is_not_dropped(
+    policy: str, make: Make, store: FaultyStorage, tmp_path: Path
+) -> None:
+    store.refuse()
+    first = make(spool_dir=tmp_path / "measured")
+    record(first, range(10))
+    first.flush()
+    [file] = (tmp_path / "measured").rglob("*.jsonl")
+    writer = make(max_spool_bytes=3 * file.stat().st_size, spool_full=policy)
+    record(writer, range(30))
+    assert dropped_logs(writer.get_stats()) == 0
+    record(writer, range(30, 40))
+    assert dropped_logs(writer.get_stats()) == 10
+
+
+def test_a_store_that_refused_is_left_alone_for_a_while_whatever_is_recorded(
+    make: Make, store: FaultyStorage, tmp_path: Path
+) -> None:
+    writer = make(retry_initial_ms=600_000, retry_max_ms=600_000)
+    store.refuse()
+    for files in range(1, 11):
+        record(writer, range(10))
+        wait_until(lambda: len(spooled(tmp_path)) == files)  # noqa: B023 (called in this very turn)
+    assert len(store.attempts) == 1

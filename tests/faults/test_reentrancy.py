@@ -200,3 +200,73 @@ assert obswriter.shutdown().errors == []
     outcome = run(setup + script, tmp_path)
     assert outcome.status == 0, outcome.stderr
     assert outcome.stored() == {"event": 1}
+
+
+def test_a_flush_in_a_signal_handler_waits_for_nobody_who_waits_for_the_handler(
+    tmp_path: Path,
+) -> None:
+    script = """
+inside = False
+def handler(*_):
+    global inside
+    if not inside:
+        inside = True
+        obswriter.flush()  # without a timeout
+        recorded["flushes"] += 1
+        inside = False
+signal.signal(signal.SIGALRM, handler)
+
+obswriter.configure(flush_interval_ms=0, batch_size=50)
+signal.setitimer(signal.ITIMER_REAL, 0.001, 0.0031)
+while recorded["flushes"] < 500:
+    put("main")
+signal.setitimer(signal.ITIMER_REAL, 0)
+del recorded["flushes"]
+assert obswriter.flush().errors == []
+ack(json.dumps(recorded))
+"""
+    assert_each_once(run(COUNTED + script, tmp_path), at_least=1000)
+
+
+@pytest.mark.parametrize("ending", ["KeyboardInterrupt", "SystemExit", "Late"])
+def test_a_handler_that_raises_anywhere_leaves_no_file_behind(ending: str, tmp_path: Path) -> None:
+    """The thread that records seals and counts files, too; what is begun there is gone on with."""
+    script = f"""
+class Late(Exception):
+    pass
+
+armed, interruptions = False, 0
+def handler(*_):
+    global armed, interruptions
+    if armed:
+        armed = False
+        interruptions += 1
+        raise {ending}
+signal.signal(signal.SIGALRM, handler)
+
+writer = obswriter.configure(flush_interval_ms=20, batch_size=3)
+signal.setitimer(signal.ITIMER_REAL, 0.001, 0.0023)
+number, acknowledged = 0, []
+while interruptions < 400:
+    try:
+        armed = True
+        while True:
+            number += 1
+            writer.record_log(Log(level="info", message=str(number)))
+            acknowledged.append(str(number))
+            assert armed, "what the handler raised was swallowed"
+    except {ending}:
+        pass
+armed = False
+signal.setitimer(signal.ITIMER_REAL, 0)
+writer.record_log(Log(level="info", message="last"))
+result = obswriter.flush(30)
+assert result.errors == [], result
+assert not writer._batcher.carrier.queue
+ack(json.dumps(acknowledged + ["last"]))
+"""
+    outcome = run(COUNTED + script, tmp_path)
+    assert outcome.status == 0, outcome.stderr
+    stored = outcome.stored()
+    assert set(json.loads(outcome.acknowledged[-1])) <= set(stored)
+    assert max(stored.values()) == 1

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -137,15 +138,19 @@ async def test_the_event_loop_goes_on_while_a_flush_waits(make: Make) -> None:
     assert late(await writer.ashutdown(timeout=0.05)) == [("log", 1)]
 
 
+@pytest.mark.parametrize("spool", [None, "/proc/no such place"], ids=["mapped", "in memory"])
 def test_a_writer_that_is_replaced_while_its_store_hangs_holds_up_the_next_only_so_long(
-    make: Make, tmp_path: Path
+    spool: str | None, make: Make, store: FaultyStorage, tmp_path: Path
 ) -> None:
-    writer = make(shutdown_timeout_ms=50)
+    writer = make(shutdown_timeout_ms=50, **({"spool_dir": spool} if spool else {}))
     log(writer, "a")
+    writer.flush(timeout=0)
+    assert store.hanging.wait(10)
+    log(writer, "b")
     following = ObservabilityWriter(file_storage=tmp_path / "other", project_id="p")
     writer.implicit = True
     writer.give_way(following)
-    log(following, "b")
+    log(following, "c")
     assert following.shutdown().events_written == 1
 
 
@@ -297,4 +302,66 @@ record("after")
     outcome = run(CONFIGURED + script, tmp_path, from_outside)
     assert outcome.status == 0, outcome.stderr
     assert outcome.acknowledged == ["before", "after"]
+    adopted(outcome)
+
+
+def test_flush_and_shutdown_wait_as_long_as_they_were_told_in_all_and_no_longer(
+    make: Any, store: FaultyStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every wait here lasts as long as it may."""
+    writer = make()
+    log(writer, "a")
+    writer.flush(timeout=0)
+    assert store.hanging.wait(10)
+    clock = SimpleNamespace(now=0.0, monotonic=lambda: clock.now)
+
+    def wait(*arguments: Any) -> None:
+        clock.now += arguments[-1]
+
+    event = type("Event", (threading.Event,), {"wait": wait})
+    with monkeypatch.context() as patch:
+        patch.setattr("obswriter.batcher.time", clock)
+        patch.setattr(
+            "obswriter.carrier.threading", SimpleNamespace(**{**vars(threading), "Event": event})
+        )
+        patch.setattr(writer._batcher.carrier._thread, "join", wait)
+        assert late(writer.flush(timeout=3)) == [("log", 1)]
+        assert clock.now == 3
+        assert late(writer.shutdown(timeout=4)) == [("log", 1)]
+        assert clock.now == 7
+
+
+def test_a_flush_keeps_its_timeout_while_another_thread_stores_in_line(
+    make: Any, store: FaultyStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = threading.Thread.start
+
+    def start(thread: threading.Thread) -> None:
+        if thread.name == "obswriter":
+            raise RuntimeError("can't start new thread")
+        real(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    writer = make()
+    log(writer, "a")
+    storing = threading.Thread(target=writer.flush, daemon=True)
+    storing.start()
+    assert store.hanging.wait(10)
+    assert late(writer.flush(timeout=0.05)) == [("log", 1)]
+    store.release()
+    storing.join()
+
+
+@pytest.mark.usefixtures("as_first")
+def test_process_1_without_a_handler_is_flushed_by_each_sigterm(tmp_path: Path) -> None:
+    script = """
+folder = Path(os.environ["OBSWRITER_FILE_STORAGE"])
+for number in range(1, 4):
+    record(f"event {number}")
+    ack("READY")
+    while len(list(folder.glob("observability/log/*/*.jsonl"))) < number:
+        doze()
+"""
+    outcome = run(CONFIGURED + script, tmp_path, from_outside)
+    assert outcome.status == 0, outcome.stderr
     adopted(outcome)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from obswriter.config import OPTIONS
-from obswriter_testsupport.faults import Outcome, run
+from obswriter_testsupport.faults import Outcome, run, stored_events
 from obswriter_testsupport.stores import FaultyStorage, folder_for_everybody
 
 pytestmark = pytest.mark.skipif(
@@ -203,7 +203,7 @@ obswriter.flush()
 def test_who_swaps_his_spool_for_a_link_while_root_adopts_it_has_root_delete_nothing(
     swapped: str, folder: Path
 ) -> None:
-    from obswriter.adoption import adopt
+    from obswriter.cli.rights import adopt_as_owner
 
     store = make_store(folder, 0o777)
     outcome = run_as(12001, store, RECORD + "os.kill(os.getpid(), 9)", umask=0)
@@ -219,13 +219,13 @@ def test_who_swaps_his_spool_for_a_link_while_root_adopts_it_has_root_delete_not
         place.symlink_to(victim / swapped)
 
     storage.after = swap
-    assert adopt(str(family), storage, "observability").errors
+    assert adopt_as_owner(str(family), storage, "observability").errors
     assert list(victim.glob("log/default/*"))
     assert outcome.missing() == set()
 
 
 def test_root_may_adopt_what_another_user_left_and_no_other_user_may(folder: Path) -> None:
-    from obswriter.adoption import adopt
+    from obswriter.cli.rights import adopt_as_owner
     from obswriter.storage import LocalStorage
 
     store = make_store(folder, 0o777)
@@ -234,7 +234,7 @@ def test_root_may_adopt_what_another_user_left_and_no_other_user_may(folder: Pat
     other = run_as(12002, store, umask=0)
     assert outcome.missing() == set(outcome.acknowledged)
     [family] = (store / "observability" / ".spool" / "12001").iterdir()
-    assert adopt(str(family), LocalStorage(store), "observability").events == 20
+    assert adopt_as_owner(str(family), LocalStorage(store), "observability").events == 20
     assert outcome.missing() == other.missing() == set()
 
 
@@ -322,3 +322,71 @@ record("first")
     outcome.recover()
     assert outcome.missing() == set()
     assert outcome.duplicated() == []
+
+
+@pytest.mark.parametrize("user", [0, 12001])
+@pytest.mark.parametrize("planted", ["another user's", "writable by others", "a link"])
+def test_a_spool_directory_that_is_not_the_users_own_alone_is_not_used(
+    planted: str, user: int, folder: Path
+) -> None:
+    """Root could write in another user's, whatever its mode."""
+    store = make_store(folder, 0o777)
+    home = store / "observability" / ".spool" / str(user)
+    real = folder / "elsewhere" if planted == "a link" else home
+    real.mkdir(parents=True)
+    home.parent.mkdir(parents=True, exist_ok=True)
+    if planted == "a link":
+        home.symlink_to(real)
+    for path in (home.parent, home.parent.parent):
+        path.chmod(0o1777)
+    os.chown(real, 12002 if planted == "another user's" else user, GROUP)
+    real.chmod(0o720 if planted == "writable by others" else 0o700)
+    outcome = run_as(user, store, umask=0)
+    assert outcome.status == 0
+    assert "must be a directory of this user's own" in outcome.stderr
+    assert list(real.iterdir()) == []
+
+
+def test_who_has_no_state_directory_has_the_spool_among_temporary_files(folder: Path) -> None:
+    script = """
+obswriter.configure(file_storage="memory://x", flush_interval_ms=0)
+record("a")
+os._exit(0)
+"""
+    environ = {"TMPDIR": str(folder), "HOME": "/nonexistent", "XDG_STATE_HOME": "/nonexistent"}
+    run_as(12001, make_store(folder, 0o777), script, **environ)
+    assert list(folder.glob("obswriter-spool-12001/12001/*/*/log/*/*.open"))
+
+
+def test_root_stores_what_its_owner_may_not(folder: Path) -> None:
+    """The spool is read with its owner's rights, and the store is written with root's."""
+    from obswriter.cli.rights import adopt_as_owner
+    from obswriter.storage import LocalStorage
+
+    store = make_store(folder, 0o777)
+    assert_stored(run_as(0, store))
+    dying = "\nobswriter.span('going on').__enter__()\nos.kill(os.getpid(), 9)"
+    outcome = run_as(12001, store, RECORD + dying)
+    [family] = (store / "observability" / ".spool" / "12001").iterdir()
+    assert adopt_as_owner(str(family), LocalStorage(store), "observability").errors == []
+    assert outcome.missing() == set()
+    assert [span["name"] for span in stored_events(store, "span")] == ["going on"]
+
+
+def test_a_spool_that_others_can_reach_is_still_adopted_by_nobody_else(folder: Path) -> None:
+    """Its owner has opened it to everybody, to look for something."""
+    store = make_store(folder, 0o777)
+    outcome = run_as(12001, store, RECORD + "os.kill(os.getpid(), 9)", umask=0)
+    home = store / "observability" / ".spool" / "12001"
+    for path in (home, *home.rglob("*/")):
+        path.chmod(0o755)
+    [family] = home.iterdir()
+    script = f"""
+from obswriter.adoption import adopt
+from obswriter.storage import LocalStorage
+found = adopt({str(family)!r}, LocalStorage({str(store)!r}), "observability")
+assert (found.directories, found.events, found.errors) == (0, 0, []), found
+"""
+    other = run_as(12002, store, "import obswriter.adoption\n" + script, umask=0)
+    assert other.status == 0, other.stderr
+    assert outcome.missing() == set(outcome.acknowledged)

@@ -376,10 +376,10 @@ def test_a_shutdown_does_not_cut_off_what_is_being_told_of_drops(
     batcher = writer._batcher
     add = batcher.add
 
-    def slow(wire: dict[str, Any]) -> Any:
+    def slow(wire: dict[str, Any], *encoded: Any) -> Any:
         if wire["type"] == "metric" and threading.current_thread() is not threading.main_thread():
             wait_until(lambda: writer.is_shutdown)
-        return add(wire)
+        return add(wire, *encoded)
 
     batcher.add = slow  # type: ignore[method-assign]
     writer.drop("span", "sampled_out")
@@ -389,3 +389,45 @@ def test_a_shutdown_does_not_cut_off_what_is_being_told_of_drops(
     writer.shutdown()
     telling.join()
     assert dropped_in_files(tmp_path / "store") == {("span", "sampled_out"): 1}
+
+
+# -- the application's own code ------------------------------------------------------------------
+
+
+class Asking:
+    """Its text is made with the help of another thread, which records."""
+
+    def __init__(self, writer: ObservabilityWriter) -> None:
+        self.writer = writer
+        self.waited_in_vain = False
+
+    def __repr__(self) -> str:
+        other = threading.Thread(target=log, args=(self.writer, "other"))
+        other.start()
+        other.join(10)
+        self.waited_in_vain |= other.is_alive()
+        return "<Asking>"
+
+
+def test_no_values_own_code_is_run_while_others_cannot_record(make: Make, tmp_path: Path) -> None:
+    writer = make()
+    asking = Asking(writer)
+    event = {"type": "log", "level": "info", "message": "m", "attributes": {"a": asking}}
+    writer.record_events([event, event])
+    assert not asking.waited_in_vain
+
+
+def test_no_redaction_of_the_applications_is_run_while_others_cannot_record(make: Make) -> None:
+    asked: list[Asking] = []
+
+    def redact(name: str, value: object) -> object:
+        if name == "obswriter.event.type":
+            asked.append(Asking(writer))
+            repr(asked[-1])
+        return value
+
+    writer = make(redact=redact)
+    log(writer)
+    writer.drop("span", "sampled_out")
+    writer.flush()
+    assert not [asking for asking in asked if asking.waited_in_vain]

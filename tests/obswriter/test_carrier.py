@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import threading
 from collections.abc import Iterator
 from itertools import count
@@ -14,9 +15,12 @@ import pytest
 
 from obswriter import LocalStorage, Log, ObservabilityWriter, Span
 from obswriter.adoption import adopt
+from obswriter.batcher import MOST_OPEN
+from obswriter.carrier import MEMORY_LIMIT
 from obswriter.exceptions import StorageError
 from obswriter.segment import MappedSegment
 from obswriter.spool import Spool
+from obswriter.spool_directory import _locks, try_lock
 from obswriter_testsupport.faults import stored_events
 from obswriter_testsupport.stores import FaultyStorage
 from obswriter_testsupport.wait import wait_until
@@ -247,7 +251,7 @@ def test_a_failing_store_is_warned_about_once_a_minute(
         for _ in range(10):
             writer.flush()
         wait_until(lambda: len(store.attempts) > 10)
-    assert len([r for r in caplog.records if "the store refused" in r.getMessage()]) == 1
+    assert len([r for r in caplog.records if "refused a file, which waits" in r.getMessage()]) == 1
 
 
 def test_a_warning_about_a_store_tells_no_password(
@@ -256,7 +260,7 @@ def test_a_warning_about_a_store_tells_no_password(
     store.refuse(OSError("GET https://me:hunter2@example/x?X-Amz-Signature=hunter2 -> 403"))
     log(writer, "a")
     writer.flush()
-    wait_until(lambda: "the store refused" in caplog.text)
+    wait_until(lambda: "refused a file, which waits" in caplog.text)
     assert "hunter2" not in caplog.text
     assert "example/x" in caplog.text
 
@@ -457,3 +461,130 @@ def test_a_flush_in_line_ends_though_others_record_on(
     writer.record_log(Log(level="info", message="before"))
     writer.flush(20)
     assert next(rounds) < 100
+
+
+def test_who_flushes_in_the_midst_of_storing_in_line_waits_for_nobody(
+    writer: ObservabilityWriter,
+    store: FaultyStorage,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    """A signal handler, say, while the interpreter ends."""
+    monkeypatch.setattr(threading.Thread, "start", no_threads)
+    store.fault = lambda path: writer.flush()
+    log(writer, "a")
+    assert writer.flush().events_written == 1
+    assert messages(tmp_path) == ["a"]
+
+
+def test_a_file_whose_name_another_has_in_the_store_gets_a_new_one(tmp_path: Path) -> None:
+    writer = ObservabilityWriter(
+        file_storage=tmp_path / "store", project_id="p", flush_interval_ms=0, retry_initial_ms=1
+    )
+    log(writer, "a")
+    name = writer._batcher._buckets["log", "p"].segment.file_name
+    taken = tmp_path / "store" / "observability" / "log" / "p" / name
+    taken.parent.mkdir(parents=True)
+    taken.write_bytes(b"")
+    writer.flush()
+    assert writer.flush().errors == []
+    writer.shutdown()
+    assert taken.read_bytes() == b""
+    assert messages(tmp_path) == ["a"]
+
+
+class Once(LocalStorage):
+    """Stores a file, then reports a failure once; takes no other file of the same name."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.failures = 1
+
+    put_file = None  # type: ignore[assignment]
+
+    def write(self, path: str, data: bytes) -> None:
+        if self.exists(path):
+            raise FileExistsError(path)
+        super().write(path, data)
+        self.failures -= 1
+        if self.failures >= 0:
+            raise TimeoutError("no answer")
+
+
+def test_what_was_stored_and_reported_as_failed_is_not_stored_again_under_another_name(
+    tmp_path: Path,
+) -> None:
+    writer = make_writer(Once(tmp_path / "store"), tmp_path)  # type: ignore[arg-type]
+    log(writer, "once")
+    assert "no answer" in str(writer.flush().errors[0].error)
+    assert writer.flush().errors == []
+    log(writer, "twice")
+    writer.shutdown()
+    assert messages(tmp_path) == ["once", "twice"]
+    assert writer.get_stats().written["log"] == 2
+    assert not list((tmp_path / "spool").rglob("*.jsonl*"))
+
+
+def test_something_else_in_the_way_changes_no_name_and_no_order(tmp_path: Path) -> None:
+    writer = ObservabilityWriter(
+        file_storage=tmp_path / "store", project_id="p", batch_size=1, flush_interval_ms=0
+    )
+    in_the_way = tmp_path / "store" / "observability" / "log"
+    in_the_way.parent.mkdir(parents=True)
+    in_the_way.touch()
+    for number in range(3):
+        log(writer, str(number))
+    names = [segment.file_name for segment in writer._batcher.carrier.queue]
+    for _ in range(3):
+        assert writer.flush().errors
+    in_the_way.unlink()
+    writer.shutdown()
+    assert sorted(path.name for path in in_the_way.glob("*/*.jsonl")) == names
+    assert messages(tmp_path) == ["0", "1", "2"]
+
+
+def test_all_segments_in_memory_together_stay_within_the_bound(tmp_path: Path) -> None:
+    (tmp_path / "spool").touch()
+    writer = make_writer(FaultyStorage(tmp_path / "store"), tmp_path)
+    segment = writer._batcher.carrier.new_in_memory("log", "p")
+    assert segment.max_size * MOST_OPEN <= MEMORY_LIMIT
+    writer.shutdown()
+
+
+def test_who_stores_in_line_while_others_record_goes_on_at_once(tmp_path: Path) -> None:
+    """At the exit other threads may record as fast as this one stores."""
+    writer = make_writer(FaultyStorage(tmp_path / "store"), tmp_path, batch_size=1)
+    carrier = writer._batcher.carrier
+    one_round, rounds = carrier._one_round, []
+
+    def somebody_closes_another(timeout: float) -> float | None:
+        rounds.append(timeout)
+        wait = one_round(timeout)
+        carrier.queue.append(carrier.new_segment("log", "p"))
+        return wait
+
+    carrier._one_round = somebody_closes_another  # type: ignore[method-assign]
+    carrier.inline = carrier.stopping = True
+    log(writer, "a")
+    assert len(rounds) <= 2
+    carrier.queue.clear()
+    carrier.inline = carrier.stopping = False
+    del carrier._one_round
+
+
+def test_a_process_that_ends_keeps_its_lock_while_it_may_still_store(tmp_path: Path) -> None:
+    """Else a sibling adopts what this one is about to store."""
+    store = FaultyStorage(tmp_path / "store")
+    store.refuse()
+    writer = make_writer(store, tmp_path)
+    log(writer, "a")
+    spool = writer._batcher.carrier.spool
+    writer._batcher.carrier.inline = True  # as while the interpreter ends
+    writer.shutdown()
+    with try_lock(spool.path) as ours:
+        assert not ours
+    [lock] = [fd for fd in _locks if os.path.samestat(os.fstat(fd), os.stat(spool.path))]
+    os.close(lock)  # as the kernel does then
+    _locks.remove(lock)
+    with try_lock(spool.path) as ours:
+        assert ours

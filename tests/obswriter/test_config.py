@@ -291,3 +291,10 @@ def test_what_is_required_says_how_to_give_it(name: str) -> None:
         match=rf"{name} is required: pass {name}=… or set OBSWRITER_{name.upper()}",
     ):
         resolve(others)
+
+
+def test_the_bounds_that_are_promised() -> None:
+    made = config()
+    assert made.shutdown_timeout_ms == 5000
+    assert (made.max_spool_bytes, made.spool_full) == (512 * 1024 * 1024, "drop_oldest")
+    assert (made.durability, made.redact) == ("process", True)

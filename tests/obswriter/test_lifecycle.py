@@ -6,11 +6,13 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from obswriter import LocalStorage, Log, ObservabilityWriter, lifecycle
 from obswriter.carrier import Carrier
+from obswriter.spool import Spool
 from obswriter_testsupport.faults import Outcome, run
 
 
@@ -298,16 +300,23 @@ class OtherStorage(LocalStorage):
     """Not known by a path or URL."""
 
 
-@pytest.mark.parametrize("storage", [LocalStorage, OtherStorage])
+@pytest.mark.parametrize(
+    "storage",
+    [LocalStorage, OtherStorage, "memory://{}".format],
+    ids=["folder", "object", "url"],
+)
 def test_an_exit_is_held_up_no_longer_than_the_longest_timeout(
-    storage: type[LocalStorage], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    storage: Callable[[Path], Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every wait here lasts as long as it may; the interpreter asks twice, of each writer."""
     writers = []
     for seconds in (3, 4):
         place = storage(tmp_path / str(seconds))
         writer = ObservabilityWriter(
-            file_storage=place, project_id="p", shutdown_timeout_ms=seconds * 1000
+            file_storage=place,
+            project_id="p",
+            shutdown_timeout_ms=seconds * 1000,
+            spool_dir=tmp_path / "spool",
         )
         writer.record_log(Log(level="info", message="waits"))
         writers.append(writer)
@@ -319,6 +328,7 @@ def test_an_exit_is_held_up_no_longer_than_the_longest_timeout(
     with monkeypatch.context() as patch:
         patch.setattr(Carrier, "flush", wait)
         patch.setattr(Carrier, "stop", wait)
+        patch.setattr(Spool, "send_by_child", wait)
         patch.setattr("obswriter.batcher.time", clock)
         patch.setattr("obswriter.lifecycle.time", clock)
         patch.setattr(lifecycle, "_batchers", [writer._batcher for writer in writers])
@@ -329,3 +339,14 @@ def test_an_exit_is_held_up_no_longer_than_the_longest_timeout(
     for writer in writers:
         writer._batcher.carrier.inline = False
         writer.shutdown()
+
+
+def test_a_signal_that_is_handled_outside_python_is_left_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    replaced = []
+    with monkeypatch.context() as patch:
+        patch.setattr(signal, "getsignal", lambda number: None)
+        patch.setattr(signal, "signal", lambda number, handler: replaced.append(number))
+        lifecycle._install_signal_handlers()
+    assert replaced == []

@@ -106,3 +106,17 @@ def test_no_bytes_are_an_error(tmp_path_factory: pytest.TempPathFactory, data: b
     path = tmp_path_factory.mktemp("marks") / "started"
     path.write_bytes(data)
     assert all(wire["projectId"] for wire in read_marks(str(path)))
+
+
+def test_at_no_moment_does_a_slot_count_that_is_not_whole(marks: StartMarks) -> None:
+    marks.clear(marks.set(line(1)))
+    moments = []
+
+    class Watched:
+        def __setitem__(self, where: int | slice, what: Any, map: Any = marks._map) -> None:
+            map[where] = what
+            moments.append(list(read_marks(marks.path)))
+
+    marks._map = Watched()  # type: ignore[assignment]
+    marks.set(line(2))
+    assert moments == [[], [mark(2)]]

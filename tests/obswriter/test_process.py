@@ -11,6 +11,7 @@ import pytest
 import obswriter
 from obswriter import AlreadyConfiguredError, ConfigurationError, Log, process
 from obswriter_testsupport.faults import run, stored_events
+from obswriter_testsupport.stores import FaultyStorage
 
 
 @pytest.fixture(autouse=True)
@@ -216,3 +217,38 @@ assert obswriter.get_writer().get_stats().recorded["log"] == 8
     outcome = run(script, tmp_path)
     assert outcome.status == 0, outcome.stderr
     assert outcome.missing() == set()
+
+
+def test_what_the_implicit_writer_had_is_stored_though_nothing_comes_after_it(
+    tmp_path: Path,
+) -> None:
+    obswriter.log("info", "early")
+    obswriter.configure(file_storage=tmp_path / "mine", project_id="p")
+    assert obswriter.flush().errors == []
+    assert [event["message"] for event in stored_events(tmp_path / "mine")] == ["early"]
+
+
+def test_a_span_begins_where_there_can_be_no_evidence_of_it(tmp_path: Path) -> None:
+    (tmp_path / "a file").touch()
+    obswriter.configure(
+        file_storage=FaultyStorage(tmp_path), project_id="p", spool_dir=tmp_path / "a file"
+    )
+    with obswriter.span("first"):
+        pass
+    obswriter.flush()
+    assert [span["name"] for span in stored_events(tmp_path, "span")] == ["first"]
+
+
+def test_whatever_goes_wrong_while_recording_is_counted_and_not_raised(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(wire: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    writer = obswriter.configure(file_storage=tmp_path, project_id="p")
+    with monkeypatch.context() as patch:
+        patch.setattr(writer._batcher, "add", broken)
+        obswriter.log("info", "m")
+        with obswriter.span("s"):
+            pass
+    assert writer.get_stats().dropped["log"] == {"invalid": 1}

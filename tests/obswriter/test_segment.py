@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from obswriter.segment import STEP, MappedSegment, Segment
+from obswriter.segment import STEP, MappedSegment, Segment, read_plain
 
 MIB = 1024 * 1024
 
@@ -106,3 +106,45 @@ def test_where_the_disk_has_no_room_creating_a_segment_is_an_error_and_no_signal
             os._exit(42 if not list(tmp_path.iterdir()) else 43)
         os._exit(44)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 42
+
+
+def test_a_descriptor_that_is_another_files_by_now_is_left_open(tmp_path: Path) -> None:
+    """A daemon has closed all of them, and opened its own."""
+    segment = MappedSegment("log", "p", MIB, str(tmp_path))
+    fd = segment.fd
+    with open(os.devnull) as other:
+        os.dup2(other.fileno(), fd)
+    segment.close()
+    os.fstat(fd)
+    os.close(fd)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links, pipes and devices are POSIX's")
+@pytest.mark.parametrize("kind", ["link", "pipe", "device"])
+def test_only_plain_files_are_read_of_a_spool(kind: str, tmp_path: Path) -> None:
+    """Whatever was there when the spool was listed."""
+    path = tmp_path / "x"
+    if kind == "link":
+        (tmp_path / "secret").write_bytes(b"1")
+        path.symlink_to("secret")
+    elif kind == "pipe":
+        os.mkfifo(path)
+    with pytest.raises(OSError):  # noqa: PT011 (whichever it is)
+        read_plain(os.devnull if kind == "device" else path)
+
+
+def test_where_nothing_can_be_preallocated_zeros_take_the_space(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(os, "posix_fallocate", raising=False)
+    segment = MappedSegment("log", "p", 10 * MIB, str(tmp_path))
+    assert os.stat(segment.path).st_blocks * 512 >= STEP
+    append(segment, b"x" * (STEP + 1))
+    assert os.stat(segment.path).st_blocks * 512 >= 2 * STEP
+    assert segment.read() == b"x" * (STEP + 1)
+    segment.discard()
+    real = os.pwrite
+    monkeypatch.setattr(os, "pwrite", lambda fd, data, at: real(fd, data[:4096], at))
+    with pytest.raises(OSError, match="No space left"):
+        MappedSegment("log", "p", 10 * MIB, str(tmp_path))
+    assert list(tmp_path.iterdir()) == []

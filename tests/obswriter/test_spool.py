@@ -5,14 +5,18 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from obswriter import LocalStorage, Log, ObservabilityWriter
+from obswriter import spool as spool_module
+from obswriter.adoption import STALE_SECONDS
 from obswriter.segment import MappedSegment
-from obswriter.spool_directory import make_family, make_owned
+from obswriter.spool_directory import OWNER, make_family, make_owned
 from obswriter_testsupport.faults import stored_events
 from obswriter_testsupport.stores import FaultyStorage
 from obswriter_testsupport.wait import wait_until
@@ -183,3 +187,65 @@ def test_a_hole_left_by_an_interrupted_append_is_not_stored(tmp_path: Path) -> N
     [file] = tmp_path.rglob("*.jsonl*")  # and none that the next process would store once more
     assert b"\0" not in file.read_bytes()
     assert messages(tmp_path) == ["a", "b"]
+
+
+@pytest.mark.parametrize("interval", [0, 50, 3_600_000])
+def test_a_living_process_shows_that_it_lives_long_before_it_counts_as_dead(
+    interval: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the flush interval; and its thread does not sleep beyond the next heartbeat."""
+    writer = ObservabilityWriter(file_storage=tmp_path, project_id="p", flush_interval_ms=interval)
+    writer.record_log(Log(level="info", message="a"))
+    spool = writer._batcher.carrier.spool
+    owner = Path(spool.path, OWNER)
+    writer.flush()
+    now = time.monotonic()
+    with monkeypatch.context() as patch:
+        patch.setattr("obswriter.spool.time", SimpleNamespace(monotonic=lambda: now))
+        for _ in range(3):
+            os.utime(owner, (0, 0))
+            now += STALE_SECONDS / 3
+            assert spool.look_after() <= STALE_SECONDS / 3
+            assert owner.stat().st_mtime > 0
+    writer.shutdown()
+
+
+@pytest.mark.parametrize("batch_size", [10, 1_000_000], ids=["closed", "open"])
+def test_what_is_in_memory_keeps_to_the_bound_of_the_spool_too(
+    batch_size: int, tmp_path: Path
+) -> None:
+    (tmp_path / "a file").touch()
+    store = FaultyStorage(tmp_path)
+    store.refuse()
+    bounds = {"spool_dir": tmp_path / "a file", "max_spool_bytes": 10_000}
+    writer = make_writer(store, batch_size=batch_size, **bounds)
+    for number in range(200):
+        log(writer, f"{number}" + "x" * 200)
+    waiting = writer._batcher.carrier.queue
+    assert sum(segment.size for segment in waiting) <= 10_000
+    assert writer._batcher._buckets["log", "p"].segment.size <= 10_000
+    assert writer.get_stats().dropped["log"]["spool_full"] >= 150
+    store.recover()
+    writer.shutdown()
+
+
+def test_who_interrupts_the_making_of_the_spool_makes_the_only_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = make_writer(tmp_path)
+    real = spool_module.make_owned
+    calls: list[str] = []
+
+    def make_owned(family: str) -> object:
+        made = real(family)
+        calls.append(family)
+        if len(calls) == 1:
+            log(writer, "interrupting")
+        return made
+
+    monkeypatch.setattr(spool_module, "make_owned", make_owned)
+    log(writer, "interrupted")
+    assert len(calls) == 2
+    assert len(list(tmp_path.glob("observability/.spool/*/*/*/"))) == 1
+    writer.shutdown()
+    assert sorted(messages(tmp_path)) == ["interrupted", "interrupting"]

@@ -299,3 +299,16 @@ def test_a_folder_that_may_not_be_read_is_no_empty_one(
     monkeypatch.setattr(os, "scandir", deny)
     with pytest.raises(PermissionError):
         storage.list("a")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions are POSIX's")
+def test_a_file_that_is_written_has_the_permissions_asked_for_as_a_renamed_one_has(
+    tmp_path: Path,
+) -> None:
+    """What was in memory, was adopted or comes from another file system."""
+    storage = LocalStorage(tmp_path / "store", file_mode=0o664)
+    storage.write("a/written.jsonl", b"")
+    (tmp_path / "renamed").touch()
+    storage.put_file(str(tmp_path / "renamed"), "a/renamed.jsonl")
+    modes = {path.stat().st_mode & 0o777 for path in (tmp_path / "store" / "a").iterdir()}
+    assert modes == {0o664}

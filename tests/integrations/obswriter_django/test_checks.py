@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from importlib import import_module
@@ -142,12 +143,15 @@ def test_middleware_that_comes_twice_is_a_warning(settings: Any) -> None:
     assert list(found()) == ["W003"]
 
 
-def test_a_directory_nobody_can_write_to_is_a_warning(settings: Any, tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    settings.OBSWRITER = {"FILE_STORAGE": str(tmp_path / "file" / "below")}
+def test_a_directory_nobody_can_write_to_is_a_warning(
+    settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.OBSWRITER = {"FILE_STORAGE": str(tmp_path / "below")}
+    real = os.access  # which lets root write anywhere
+    monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path and real(path, mode))
     messages = found()
     assert list(messages) == ["W004"]
-    assert str(tmp_path / "file" / "below") in messages["W004"]
+    assert str(tmp_path / "below") in messages["W004"]
 
 
 def test_a_directory_that_can_be_made_is_no_warning(settings: Any, tmp_path: Path) -> None:

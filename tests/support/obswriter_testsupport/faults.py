@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any
 
 from obswriter import parse_jsonl
-from obswriter.adoption import adopt
+from obswriter.cli.rights import adopt_as_owner
 from obswriter.storage import LocalStorage
 
 if TYPE_CHECKING:
@@ -61,9 +61,9 @@ class Outcome:
         return Counter(event["message"] for event in stored_events(self.root, "log"))
 
     def recover(self) -> None:
-        """Do what the next start does."""
+        """Do what the next start does, and as root for every user."""
         for family in (self.root / "observability" / ".spool").glob("*/*"):
-            found = adopt(str(family), LocalStorage(self.root), "observability")
+            found = adopt_as_owner(str(family), LocalStorage(self.root), "observability")
             assert found.errors == []
 
     def missing(self) -> set[str]:
