@@ -57,7 +57,7 @@ def neutral_environment(
     And none leaves a writer at work, which the next test would meet.
     """
     for name in os.environ:
-        if name.startswith("OBSWRITER_") and not name.startswith("OBSWRITER_TEST_"):
+        if name.startswith("OBSWRITER_"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("XDG_STATE_HOME", str(next(state_homes)))
     yield

@@ -1,7 +1,7 @@
 """Whatever happens, and in any order: what was acknowledged is stored, or can be recovered, or is
 counted as dropped; and nothing is stored twice.
 
-``OBSWRITER_TEST_EXAMPLES`` sets how many histories are tried; the default suits every run.
+``TEST_OBSWRITER_EXAMPLES`` sets how many histories are tried; the default suits every run.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from obswriter_testsupport.any_order import AnyOrder
 from obswriter_testsupport.driven_process import ControlledStorage, control_file
 from obswriter_testsupport.driving import nursery
 
-EXAMPLES = int(os.environ.get("OBSWRITER_TEST_EXAMPLES", "15"))
+EXAMPLES = int(os.environ.get("TEST_OBSWRITER_EXAMPLES", "15"))
 STEPS = 25
 
 

@@ -1,6 +1,6 @@
 """Fixtures for tests that need a real server, loaded by tests/conftest.py.
 
-Where there is none, the test is skipped with the reason; with OBSWRITER_TEST_REQUIRE_SERVERS=1
+Where there is none, the test is skipped with the reason; with TEST_OBSWRITER_REQUIRE_SERVERS=1
 it fails. Servers that come from PyPI are started once a session, at the first test that asks;
 where their client library is missing (the `core` environment) the test is skipped in any case.
 """
@@ -29,8 +29,8 @@ BUCKET = "obswriter-tests"
 
 def missing(reason: str) -> NoReturn:
     """Skip the test, or fail it where servers are required."""
-    if os.environ.get("OBSWRITER_TEST_REQUIRE_SERVERS") == "1":
-        pytest.fail(f"{reason} (OBSWRITER_TEST_REQUIRE_SERVERS=1)", pytrace=False)
+    if os.environ.get("TEST_OBSWRITER_REQUIRE_SERVERS") == "1":
+        pytest.fail(f"{reason} (TEST_OBSWRITER_REQUIRE_SERVERS=1)", pytrace=False)
     pytest.skip(reason)
 
 
