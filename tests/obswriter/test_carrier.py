@@ -514,7 +514,8 @@ class Once(LocalStorage):
 def test_what_was_stored_and_reported_as_failed_is_not_stored_again_under_another_name(
     tmp_path: Path,
 ) -> None:
-    writer = make_writer(Once(tmp_path / "store"), tmp_path)  # type: ignore[arg-type]
+    once = Once(tmp_path / "store")
+    writer = make_writer(once, tmp_path, retry_initial_ms=60_000, retry_max_ms=60_000)
     log(writer, "once")
     assert "no answer" in str(writer.flush().errors[0].error)
     assert writer.flush().errors == []
