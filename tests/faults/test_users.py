@@ -347,13 +347,18 @@ def test_a_spool_directory_that_is_not_the_users_own_alone_is_not_used(
     assert list(real.iterdir()) == []
 
 
-def test_who_has_no_state_directory_has_the_spool_among_temporary_files(folder: Path) -> None:
+@pytest.mark.parametrize("home", ["/nonexistent", "of root"])
+def test_who_has_no_state_directory_has_the_spool_among_temporary_files(
+    home: str, folder: Path
+) -> None:
+    """Root's own may not even be looked into: gunicorn's --user leaves HOME as it is."""
+    (folder / "of root").mkdir(mode=0o700)
     script = """
 obswriter.configure(file_storage="memory://x", flush_interval_ms=0)
 record("a")
 os._exit(0)
 """
-    environ = {"TMPDIR": str(folder), "HOME": "/nonexistent", "XDG_STATE_HOME": "/nonexistent"}
+    environ = {"TMPDIR": str(folder), "HOME": str(folder / home), "XDG_STATE_HOME": ""}
     run_as(12001, make_store(folder, 0o777), script, **environ)
     assert list(folder.glob("obswriter-spool-12001/12001/*/*/log/*/*.open"))
 
