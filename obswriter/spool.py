@@ -120,10 +120,9 @@ class Spool:
             self.recovered += found.events
             for error in found.errors:
                 self._warn("a dead process's events wait in the spool", error)
-            pause = (
-                0 if found.unfinished else min(HEARTBEAT_SECONDS, max(ADOPTION_SECONDS, interval))
-            )
-            self._due_at = now + (HEARTBEAT_SECONDS if found.errors else pause)
+            pause = HEARTBEAT_SECONDS if found.errors else max(ADOPTION_SECONDS, interval)
+            goes_on = found.unfinished and not found.errors
+            self._due_at = now + (0 if goes_on else min(HEARTBEAT_SECONDS, pause))
         return self._due_at - now if interval or self._due_at <= now else HEARTBEAT_SECONDS
 
     def take_over(self, predecessor: "Spool") -> None:

@@ -92,7 +92,7 @@ def make_family(home: Path, storage: FileStorage, base_path: str) -> str:
     family.mkdir(mode=0o700, exist_ok=True)
     known, told = family / DESTINATION, f"{text}\n".encode()
     if not known.exists() or known.read_bytes() != told:  # a power loss has emptied it, say
-        replace_file(known, told)
+        replace_file(known, told, sync=False)
     return str(family)
 
 

@@ -152,7 +152,7 @@ def _set_mode(path: str | Path, mode: int | None) -> None:
         os.chmod(path, mode)
 
 
-def replace_file(path: str | Path, data: bytes, mode: int | None = None) -> None:
+def replace_file(path: str | Path, data: bytes, mode: int | None = None, sync: bool = True) -> None:
     """Write a file that is seen whole or not at all; what *path* named before, is replaced."""
     folder, name = os.path.split(path)
     temporary = Path(folder, f".{name}.{os.urandom(4).hex()}.tmp")
@@ -160,7 +160,8 @@ def replace_file(path: str | Path, data: bytes, mode: int | None = None) -> None
         with temporary.open("xb") as file:  # the builtin is gone while the interpreter ends
             file.write(data)
             file.flush()
-            os.fsync(file.fileno())
+            if sync:
+                os.fsync(file.fileno())
         _set_mode(temporary, mode)
         os.replace(temporary, path)
     except BaseException:

@@ -18,7 +18,7 @@ ROOT = 0
 @contextmanager
 def rights_of(user: int) -> Iterator[None]:
     """Do as *user* may, if we are root, and go back to who we were: all of the process does."""
-    if not hasattr(os, "getuid") or os.getuid() != ROOT:
+    if os.getuid() != ROOT:
         yield
         return
     before = os.geteuid()

@@ -53,6 +53,16 @@ def pretend_other_boot(spool: Path, beat: float = OLD) -> None:
     os.utime(owner, (beat, beat))
 
 
+def adopt_as_if_dead(scene: Scene, events: int) -> None:
+    """Adopt from a living process, whose first heartbeat may come in between."""
+
+    def is_adopted() -> bool:
+        pretend_other_boot(scene.spools[0])
+        return bool(scene.adopter().ask(scene.adopting(locks=False))["events"] == events)
+
+    wait_until(is_adopted)
+
+
 # -- adopters side by side, and one after the other -------------------------------------------
 
 
@@ -210,11 +220,7 @@ def test_a_living_process_taken_for_dead_goes_on_and_nothing_is_stored_twice(
     owner = scene.owner()
     owner.ask("record log a 0 30")
 
-    def is_adopted() -> bool:
-        pretend_other_boot(scene.spools[0])  # its first heartbeat may come in between
-        return bool(scene.adopter().ask(scene.adopting(locks=False))["events"] == 30)
-
-    wait_until(is_adopted)
+    adopt_as_if_dead(scene, 30)
     owner.ask("record log a 30 3000")  # more pages of the map than were touched before
     assert owner.ask("flush 20")["errors"] == []
     owner.ask("record log a 3030 10")
@@ -309,11 +315,7 @@ def test_what_was_adopted_from_a_living_process_and_ingested_is_not_stored_again
     owner = scene.owner()
     owner.ask("record log a 0 30")
 
-    def is_adopted() -> bool:
-        pretend_other_boot(scene.spools[0])
-        return bool(scene.adopter().ask(scene.adopting(locks=False))["events"] == 30)
-
-    wait_until(is_adopted)
+    adopt_as_if_dead(scene, 30)
     [file] = scene.root.glob("observability/log/p/*.jsonl")
     (file.parent / "processed").mkdir()
     file.rename(file.parent / "processed" / file.name)

@@ -22,6 +22,18 @@ def put(name):
     recorded[name] += 1
 """
 
+# A handler that interrupts whatever goes on, but not itself.
+INTERRUPTED = """
+inside = False
+def handler(*_):
+    global inside
+    if not inside:
+        inside = True
+        interrupt()
+        inside = False
+signal.signal(signal.SIGALRM, handler)
+"""
+
 
 def assert_each_once(outcome: Outcome, at_least: int) -> None:
     """Every number of each name that the child counted is stored, once, in order."""
@@ -41,16 +53,10 @@ def test_a_signal_handler_that_records_hundreds_of_thousands_of_times_breaks_not
 ) -> None:
     """Files are closed by their number of events, by their size, and by the handler itself."""
     script = """
-inside = False
-def handler(*_):
-    global inside
-    if not inside:
-        inside = True
-        put("handler")
-        if recorded["handler"] % 500 == 0:
-            obswriter.flush(timeout=0)
-        inside = False
-signal.signal(signal.SIGALRM, handler)
+def interrupt():
+    put("handler")
+    if recorded["handler"] % 500 == 0:
+        obswriter.flush(timeout=0)
 
 for name, options in {
     "small": {"batch_size": 7},
@@ -69,7 +75,7 @@ for name, options in {
 assert recorded["handler"] > 1000, recorded
 ack(json.dumps(recorded))
 """
-    outcome = run(COUNTED + script, tmp_path, PYTHONDEVMODE="")
+    outcome = run(COUNTED + INTERRUPTED + script, tmp_path, PYTHONDEVMODE="")
     assert_each_once(outcome, 162_000)
 
 
@@ -206,15 +212,9 @@ def test_a_flush_in_a_signal_handler_waits_for_nobody_who_waits_for_the_handler(
     tmp_path: Path,
 ) -> None:
     script = """
-inside = False
-def handler(*_):
-    global inside
-    if not inside:
-        inside = True
-        obswriter.flush()  # without a timeout
-        recorded["flushes"] += 1
-        inside = False
-signal.signal(signal.SIGALRM, handler)
+def interrupt():
+    obswriter.flush()  # without a timeout
+    recorded["flushes"] += 1
 
 obswriter.configure(flush_interval_ms=0, batch_size=50)
 signal.setitimer(signal.ITIMER_REAL, 0.001, 0.0031)
@@ -225,7 +225,7 @@ del recorded["flushes"]
 assert obswriter.flush().errors == []
 ack(json.dumps(recorded))
 """
-    assert_each_once(run(COUNTED + script, tmp_path), at_least=1000)
+    assert_each_once(run(COUNTED + INTERRUPTED + script, tmp_path), at_least=1000)
 
 
 @pytest.mark.parametrize("ending", ["KeyboardInterrupt", "SystemExit", "Late"])

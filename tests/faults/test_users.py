@@ -238,7 +238,7 @@ def test_root_may_adopt_what_another_user_left_and_no_other_user_may(folder: Pat
     assert outcome.missing() == other.missing() == set()
 
 
-def test_roots_recover_does_not_lock_the_stores_owner_out(folder: Path, capfd) -> None:
+def test_roots_recover_does_not_lock_the_stores_owner_out(folder: Path) -> None:
     from obswriter.cli import main
 
     store = make_store(folder, 0o755)

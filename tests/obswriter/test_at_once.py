@@ -409,7 +409,7 @@ class Asking:
         return "<Asking>"
 
 
-def test_no_values_own_code_is_run_while_others_cannot_record(make: Make, tmp_path: Path) -> None:
+def test_no_values_own_code_is_run_while_others_cannot_record(make: Make) -> None:
     writer = make()
     asking = Asking(writer)
     event = {"type": "log", "level": "info", "message": "m", "attributes": {"a": asking}}
